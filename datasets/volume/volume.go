@@ -43,17 +43,49 @@ func (g Grid) Position(index [3]float64) [3]float64 {
 	return p
 }
 
-// Index is the (continuous) voxel index x,y,z of a patient position in mm.
-// Direction is orthonormal, so its transpose inverts it.
+// Index is the (continuous) voxel index x,y,z of a patient position in mm. It
+// undoes Position exactly, also where the directions are orthonormal only to the
+// few digits a file gives them.
 func (g Grid) Index(position [3]float64) [3]float64 {
-	var i [3]float64
+	inverse := invert(g.Direction)
+	var d, i [3]float64
+	for r := range 3 {
+		d[r] = position[r] - g.Origin[r]
+	}
 	for a := range 3 {
-		for r := range 3 {
-			i[a] += g.Direction[3*r+a] * (position[r] - g.Origin[r])
-		}
-		i[a] /= g.Spacing[a]
+		i[a] = (inverse[3*a]*d[0] + inverse[3*a+1]*d[1] + inverse[3*a+2]*d[2]) / g.Spacing[a]
 	}
 	return i
+}
+
+// VoxelMM3 is the volume of one voxel in cubic millimetres.
+func (g Grid) VoxelMM3() float64 { return g.Spacing[0] * g.Spacing[1] * g.Spacing[2] }
+
+// Isotropic is the grid the study works on: cubic voxels of mm millimetres, the
+// first of them centred where the first voxel of g is centred, the same
+// directions, and as many as fit between the centres of the first and the last
+// voxel of g: floor((n-1)*spacing/mm) + 1 along each axis.
+func (g Grid) Isotropic(mm float64) Grid {
+	iso := Grid{Origin: g.Origin, Spacing: [3]float64{mm, mm, mm}, Direction: g.Direction}
+	for a := range 3 {
+		// Without the millionth, 10 steps of 0.1 mm would hold 0.9999999 steps of 1 mm.
+		iso.Size[a] = int(math.Floor(float64(g.Size[a]-1)*g.Spacing[a]/mm+1e-6)) + 1
+	}
+	return iso
+}
+
+// invert is the inverse of a row-major 3x3 matrix.
+func invert(m [9]float64) [9]float64 {
+	cofactor := [9]float64{
+		m[4]*m[8] - m[5]*m[7], m[2]*m[7] - m[1]*m[8], m[1]*m[5] - m[2]*m[4],
+		m[5]*m[6] - m[3]*m[8], m[0]*m[8] - m[2]*m[6], m[2]*m[3] - m[0]*m[5],
+		m[3]*m[7] - m[4]*m[6], m[1]*m[6] - m[0]*m[7], m[0]*m[4] - m[1]*m[3],
+	}
+	det := m[0]*cofactor[0] + m[1]*cofactor[3] + m[2]*cofactor[6]
+	for i := range cofactor {
+		cofactor[i] /= det
+	}
+	return cofactor
 }
 
 // Check says what is wrong with a grid: an empty size, a spacing that is not
@@ -112,14 +144,3 @@ func NewVolume(g Grid) *Volume { return &Volume{Grid: g, HU: make([]float32, g.L
 
 // NewMask is an empty mask on a grid.
 func NewMask(g Grid) *Mask { return &Mask{Grid: g, In: make([]uint8, g.Len())} }
-
-// Count is the number of voxels inside.
-func (m *Mask) Count() int {
-	n := 0
-	for _, v := range m.In {
-		if v != 0 {
-			n++
-		}
-	}
-	return n
-}
