@@ -160,15 +160,22 @@ func (d *csvDecoder) plan(schema Schema, opt CSVOptions) (Schema, error) {
 	if err := missing(d.file, schema, d.header, wanted); err != nil {
 		return Schema{}, err
 	}
-	used := make(map[string]bool)
+	used, place, twice := make(map[string]bool), make(map[string]int, len(d.header)), make(map[string]bool)
+	for i, h := range d.header {
+		if _, seen := place[h]; seen {
+			twice[h] = true
+			continue
+		}
+		place[h] = i
+	}
 	field := func(c Column, header string) (int, error) {
 		used[header] = true
-		at := slices.Index(d.header, header)
-		if at < 0 {
+		at, there := place[header]
+		if !there {
 			return 0, &ColumnError{File: d.file, Table: d.table, Column: header, Problem: "is missing (" + c.Name + " is computed from it)",
 				Nearest: nearestNames(header, d.header, 3), Next: "add it, or correct the column map"}
 		}
-		if slices.Contains(d.header[at+1:], header) {
+		if twice[header] {
 			return 0, &ColumnError{File: d.file, Table: d.table, Column: header, Problem: "stands twice in the header", Next: "rename one of the two"}
 		}
 		return at, nil
@@ -414,8 +421,10 @@ func parseFloat(s string, bits int) (float64, bool) {
 	if strings.EqualFold(s, "nan") {
 		return math.NaN(), true
 	}
-	if strings.Trim(s, "0123456789+-.eE") != "" {
-		return 0, false
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && c != '.' && c != '-' && c != '+' && c != 'e' && c != 'E' {
+			return 0, false
+		}
 	}
 	v, err := strconv.ParseFloat(s, bits)
 	return v, err == nil

@@ -199,7 +199,7 @@ func TestReadForeign(t *testing.T) {
 }
 
 // Cut anywhere or with bytes changed, a file ends in an error or in a table, never
-// in a panic, and what is read of it leaks nothing.
+// in a panic.
 func TestHostileFiles(t *testing.T) {
 	for _, ext := range formats {
 		t.Run(ext, func(t *testing.T) {

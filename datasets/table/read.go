@@ -84,8 +84,12 @@ func decode(data []byte, path string, schema Schema, undeclared Undeclared, mem 
 		return nil, err
 	}
 	out := Schema{Name: schema.Name, Columns: schema.Columns[:len(schema.Columns):len(schema.Columns)]}
+	wanted := make(map[string]bool, len(found))
+	for _, c := range schema.Columns {
+		wanted[c.Name] = true
+	}
 	for _, f := range found {
-		if schema.index(f.Name) >= 0 {
+		if wanted[f.Name] {
 			continue
 		}
 		if undeclared == nil {
@@ -94,6 +98,7 @@ func decode(data []byte, path string, schema Schema, undeclared Undeclared, mem 
 		if c, keep := undeclared(fromField(f)); keep {
 			c.Name = f.Name
 			out.Columns = append(out.Columns, c)
+			wanted[c.Name] = true
 		}
 	}
 	if err := out.Check(); err != nil {
@@ -116,7 +121,7 @@ func decode(data []byte, path string, schema Schema, undeclared Undeclared, mem 
 			}
 		}
 	}()
-	err = src.load(func(name string) bool { return out.index(name) >= 0 }, func(name string, a arrow.Array) {
+	err = src.load(wanted, func(name string, a arrow.Array) {
 		a.Retain()
 		parts[name] = append(parts[name], a)
 	})
@@ -144,7 +149,7 @@ type source struct {
 	fields []arrow.Field
 	meta   arrow.Metadata
 	// load hands over the arrays of the wanted columns, in file order.
-	load  func(want func(string) bool, use func(string, arrow.Array)) error
+	load  func(want map[string]bool, use func(string, arrow.Array)) error
 	close func()
 }
 
@@ -156,14 +161,14 @@ func openArrow(data []byte, mem memory.Allocator) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	load := func(want func(string) bool, use func(string, arrow.Array)) error {
+	load := func(want map[string]bool, use func(string, arrow.Array)) error {
 		for i := range r.NumRecords() {
 			rec, err := r.RecordBatchAt(i)
 			if err != nil {
 				return err
 			}
 			for j, a := range rec.Columns() {
-				if want(rec.ColumnName(j)) {
+				if want[rec.ColumnName(j)] {
 					use(rec.ColumnName(j), a)
 				}
 			}
@@ -199,9 +204,9 @@ func openParquet(data []byte, mem memory.Allocator) (*source, error) {
 	}
 	// Column by column: reading the whole table starts goroutines whose panics over
 	// hostile bytes nobody could catch.
-	s.load = func(want func(string) bool, use func(string, arrow.Array)) error {
+	s.load = func(want map[string]bool, use func(string, arrow.Array)) error {
 		for i, f := range s.fields {
-			if !want(f.Name) {
+			if !want[f.Name] {
 				continue
 			}
 			r, err := fr.GetColumn(context.Background(), i)

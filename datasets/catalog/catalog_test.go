@@ -1,0 +1,188 @@
+package catalog
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestEntries(t *testing.T) {
+	want := []string{"hosny2018", "idc-replication", "nsclc-radiogenomics", "nsclc-radiomics"}
+	if got := Names(); !slices.Equal(got, want) {
+		t.Fatalf("names %v, want %v", got, want)
+	}
+	rows := map[string]int{}
+	for _, name := range Names() {
+		e, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range e.Tables {
+			rows[table.Cohort+" "+table.Role] += table.Rows
+		}
+		var b strings.Builder
+		if err := e.Describe(&b); err != nil {
+			t.Fatal(err)
+		}
+		says := append([]string{e.Title, e.Licence}, e.Cite...)
+		for _, f := range e.Files {
+			says = append(says, f.Path, f.What, f.URL)
+			if f.URL != "" && !strings.HasPrefix(f.URL, "https://raw.githubusercontent.com/") {
+				t.Errorf("%s: an address that has not been established: %s", name, f.URL)
+			}
+		}
+		says = append(says, e.Quirks...)
+		for _, s := range says {
+			if !strings.Contains(b.String(), strings.TrimSpace(s)) {
+				t.Errorf("the description of %s does not say %q", name, s)
+			}
+		}
+	}
+	// The rows of the released tables (STUDY.md), and of the others.
+	for cohort, n := range map[string]int{"HarvardRT train": 293, "Radboud tune": 104, "Maastro test": 211, "Moffitt train": 183, "MUMC tune": 88,
+		"M-SPORE test": 97, "Lung1 test": 206 + 421 + 422, "Radiogenomics test": 211} {
+		if rows[cohort] != n {
+			t.Errorf("%s has %d rows, want %d", cohort, rows[cohort], n)
+		}
+	}
+	if e, _ := Load("nsclc-radiomics"); !slices.Equal(e.Images.ROI.Exact, []string{"GTV-1"}) {
+		t.Errorf("Lung1's contour is %v", e.Images.ROI.Exact)
+	}
+}
+
+func TestLoadUnknown(t *testing.T) {
+	_, err := Load("hosny-2018")
+	if e := (*EntryError)(nil); !errors.As(err, &e) || !strings.Contains(err.Error(), `did you mean "hosny2018"?`) || !strings.Contains(err.Error(), "idc-replication") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The files that the project's numbers come from are the ones listed.
+func TestMirrorIsAsListed(t *testing.T) {
+	dir := os.Getenv(MirrorVariable)
+	if dir == "" {
+		t.Skipf("no data folder: set %s to one", MirrorVariable)
+	}
+	for _, name := range Names() {
+		e, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range e.Verify(dir) {
+			if row.Status != Present {
+				t.Errorf("%s: %s is %s: %s", name, row.Path, row.Status, row.Detail)
+			}
+		}
+		if root, how, err := Locate(e, dir); err != nil || root != dir || how != "--mirror" {
+			t.Errorf("%s is found in %q by %q (%v)", name, root, how, err)
+		}
+	}
+}
+
+const smallEntry = `name: small
+title: a small data set
+what: for tests
+licence: none
+cite: [nobody]
+files:
+  - path: small/a.csv
+    size: 3
+    sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad
+    url: https://example.org/a.csv
+    what: abc
+tables:
+  - file: small/a.csv
+    cohort: C
+    role: test
+    rows: 1
+    columns:
+      patient_id: {header: id}
+      survival_days: {header: death, else_dates: {start: ct, end: last, layout: 1/2/2006}}
+images:
+  folder: small/dicom
+  modality: CT
+  layout: any
+  obtain: ask
+  roi: {exact: [GTV-1], why: it is the tumour}
+`
+
+func TestParse(t *testing.T) {
+	e, err := Parse("small.yaml", []byte(smallEntry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := e.Tables[0].Columns["survival_days"].ElseDates; e.Files[0].Size != 3 || d == nil || d.Layout != "1/2/2006" {
+		t.Errorf("%+v", e)
+	}
+	for _, test := range []struct {
+		name, old, new string
+		says           []string
+	}{
+		{"an unknown key", "licence: none", "licence: none\nlicense: none", []string{"license"}},
+		{"an unknown key deep down", "rows: 1", "rows: 1\n    row: 2", []string{"row", "[17:"}},
+		{"a misspelt column map", "{header: id}", "{heder: id}", []string{"heder"}},
+		{"a key twice", "licence: none", "licence: none\nlicence: none", []string{"licence"}},
+		{"another name", "name: small", "name: large", []string{"name", "large", "small"}},
+		{"no title", "title: a small data set", "title: ' '", []string{"title", "missing"}},
+		{"no citation", "cite: [nobody]", "cite: []", []string{"cite"}},
+		{"a path that leads out", "path: small/a.csv", "path: ../a.csv", []string{"files[0].path", "../a.csv", "relative"}},
+		{"an absolute path", "path: small/a.csv", "path: /a.csv", []string{"files[0].path"}},
+		{"a path of another system", "path: small/a.csv", `path: small\a.csv`, []string{"files[0].path"}},
+		{"no size", "size: 3", "size: 0", []string{"files[0].size"}},
+		{"a size that is no number", "size: 3", "size: three", []string{"three"}},
+		{"a cut hash", "20015ad", "20015", []string{"files[0].sha256", "64"}},
+		{"an address without a lock", "https://", "http://", []string{"files[0].url", "https://"}},
+		{"no address and no words", "url: https://example.org/a.csv", "url: ''", []string{"obtain", "small/a.csv"}},
+		{"a file that is not listed", "file: small/a.csv", "file: small/b.csv", []string{"tables[0].file", "small/b.csv"}},
+		{"an unknown role", "role: test", "role: validation", []string{"tables[0].role", "validation", "train, tune, test"}},
+		{"no rows", "rows: 1", "rows: -1", []string{"tables[0].rows"}},
+		{"no cohort", "cohort: C", "cohort: ''", []string{"tables[0].cohort"}},
+		{"a header of an absent column", "{header: id}", "{header: id, absent: true}", []string{"patient_id", "absent"}},
+		{"half a span", "end: last, ", "", []string{"else_dates", "layout"}},
+		{"a link into nothing", "rows: 1", "rows: 1\n    link: nowhere", []string{"tables[0].link", "nowhere", "nsclc-radiomics"}},
+		{"no contour", "exact: [GTV-1]", "exact: []", []string{"images.roi.exact"}},
+		{"images outside", "folder: small/dicom", "folder: /", []string{"images.folder"}},
+		{"two entries", "why: it is the tumour}\n", "why: it is the tumour}\n---\nname: small\n", []string{"one entry"}},
+		{"no YAML", "name: small", "name: [small", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := strings.Replace(smallEntry, test.old, test.new, 1)
+			if text == smallEntry {
+				t.Fatal("the test changes nothing")
+			}
+			_, err := Parse("small.yaml", []byte(text))
+			if e := (*EntryError)(nil); !errors.As(err, &e) {
+				t.Fatalf("got %T (%v)", err, err)
+			}
+			for _, s := range append(test.says, "small.yaml") {
+				if !strings.Contains(err.Error(), s) {
+					t.Errorf("%q does not say %q", err, s)
+				}
+			}
+		})
+	}
+	if _, err := Parse("small.yaml", nil); err == nil || !strings.Contains(err.Error(), "empty") {
+		t.Errorf("an empty file: %v", err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(smallEntry))
+	for _, name := range Names() {
+		data, err := entries.ReadFile("entries/" + name + ".yaml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("? ? ?\n- : -"))
+	f.Add([]byte("\x00\xff"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if _, err := Parse("small.yaml", data); err != nil && !errors.As(err, new(*EntryError)) {
+			t.Fatalf("untyped error %T: %v", err, err)
+		}
+	})
+}
