@@ -1,0 +1,244 @@
+package experiments
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/goccy/go-yaml"
+
+	"hounsfield/experiments/figure"
+	"hounsfield/experiments/report"
+)
+
+// compared is what Compare knows of one run.
+type compared struct {
+	name     string // the folder's name
+	settings map[string]string
+	order    []string // keys of settings in the config's order
+	metrics  []Metric
+}
+
+// Compare prints what differs between the configs of finished runs and their
+// metrics side by side, and writes the same as one HTML file. out "" means a file
+// beside the first run.
+func Compare(runs []string, out string, w io.Writer) error {
+	var all []compared
+	for _, dir := range runs {
+		c, err := readCompared(dir)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(all, func(o compared) bool { return o.name == c.name }) {
+			return fmt.Errorf("%s is named twice; give each run once", dir)
+		}
+		all = append(all, c)
+	}
+	if len(all) < 2 {
+		return fmt.Errorf("one run has nothing to be compared with; name at least two")
+	}
+	differ, same := settingsThatDiffer(all)
+	rows := metricRows(all)
+	if err := printComparison(w, all, differ, same, rows); err != nil {
+		return err
+	}
+	doc, err := comparisonDocument(all, differ, same, rows)
+	if err != nil {
+		return err
+	}
+	html, err := report.Render(doc)
+	if err != nil {
+		return err
+	}
+	if out == "" {
+		names := make([]string, len(all))
+		for i, c := range all {
+			names[i] = c.name
+		}
+		slices.Sort(names)
+		out = filepath.Join(filepath.Dir(filepath.Clean(runs[0])), "compare-"+digest([]byte(strings.Join(names, "\n")))[:12]+".html")
+	}
+	if err := writeFile(out, html); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "\nwritten as %s\n", out)
+	return err
+}
+
+func readCompared(dir string) (compared, error) {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return compared{}, err
+	}
+	if m.Status != StatusDone {
+		return compared{}, fmt.Errorf("the run in %s is not finished (%s); finish it with `hounsfield run %s`", dir, m.Status, filepath.Join(dir, "config.yaml"))
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "config.yaml"))
+	if err != nil {
+		return compared{}, err
+	}
+	var tree yaml.MapSlice
+	if err := yaml.UnmarshalWithOptions(text, &tree, yaml.UseOrderedMap()); err != nil {
+		return compared{}, fmt.Errorf("%s: %w", filepath.Join(dir, "config.yaml"), err)
+	}
+	c := compared{name: filepath.Base(filepath.Clean(dir)), settings: map[string]string{}}
+	c.flatten("", tree)
+	// Two runs of one config differ by the code that made them, or by the data.
+	for _, extra := range append([]Input{{Name: "code", SHA256: m.Code}, {Name: "backend", SHA256: m.Backend.Name}}, m.Inputs...) {
+		key := "(" + extra.Name + ")"
+		c.settings[key] = extra.SHA256[:min(12, len(extra.SHA256))]
+		c.order = append(c.order, key)
+	}
+	c.metrics, err = readMetrics(dir)
+	return c, err
+}
+
+// flatten turns nested settings into dotted keys; lists stay whole.
+func (c *compared) flatten(prefix string, tree yaml.MapSlice) {
+	for _, item := range tree {
+		key := strings.TrimPrefix(prefix+"."+fmt.Sprint(item.Key), ".")
+		if below, ok := item.Value.(yaml.MapSlice); ok {
+			c.flatten(key, below)
+			continue
+		}
+		b, err := yaml.MarshalWithOptions(item.Value, yaml.Flow(true))
+		if err != nil {
+			b = fmt.Append(nil, item.Value)
+		}
+		c.settings[key] = strings.TrimSpace(string(b))
+		c.order = append(c.order, key)
+	}
+}
+
+// setting is one config key and its value in each run.
+type setting struct {
+	key    string
+	values []string // "-" where the run does not have it
+}
+
+func settingsThatDiffer(all []compared) (differ []setting, same int) {
+	var keys []string
+	for _, c := range all {
+		for _, k := range c.order {
+			if !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	for _, k := range keys {
+		s := setting{key: k}
+		for _, c := range all {
+			v, ok := c.settings[k]
+			if !ok {
+				v = "-"
+			}
+			s.values = append(s.values, v)
+		}
+		if len(slices.Compact(slices.Clone(s.values))) == 1 {
+			same++
+			continue
+		}
+		differ = append(differ, s)
+	}
+	return differ, same
+}
+
+// metricRow is one metric of one role in each run; nil where a run has it not.
+type metricRow struct {
+	name, role string
+	by         []*Metric
+}
+
+// metricRows sets the runs' main scores side by side: the test role first. Seeds
+// differ between runs and have no row of their own.
+func metricRows(all []compared) []metricRow {
+	var rows []metricRow
+	for _, role := range []string{"test", "tune", "train"} {
+		for run, c := range all {
+			for _, m := range c.metrics {
+				name := m.Name
+				if m.Role != role || strings.HasPrefix(m.ScoredBy, "seed ") {
+					continue
+				}
+				if m.ScoredBy == scoredByTruth {
+					name += " of the true hazard"
+				}
+				i := slices.IndexFunc(rows, func(r metricRow) bool { return r.name == name && r.role == role })
+				if i < 0 {
+					rows = append(rows, metricRow{name: name, role: role, by: make([]*Metric, len(all))})
+					i = len(rows) - 1
+				}
+				rows[i].by[run] = &m
+			}
+		}
+	}
+	return rows
+}
+
+// metricText writes a metric with its interval and n, as it stands in a table.
+func metricText(m *Metric) string {
+	if m == nil {
+		return "-"
+	}
+	decimals := decimalsOf(m.Name)
+	text := shown(m.Value, decimals)
+	if m.Low.Valid || m.High.Valid {
+		limit := func(v float64, ok bool) string {
+			if !ok {
+				return "not reached"
+			}
+			return shown(v, decimals)
+		}
+		text += fmt.Sprintf(" (%s to %s)", limit(m.Low.V, m.Low.Valid), limit(m.High.V, m.High.Valid))
+	}
+	if m.P.Valid {
+		text += ", " + figure.PValue(m.P.V)
+	}
+	return text + fmt.Sprintf(", n=%d", m.N)
+}
+
+// decimalsOf gives days and counts none, ratios and areas three.
+func decimalsOf(metric string) int {
+	switch metric {
+	case metricHighRisk, metricMedianLow, metricMedianHigh:
+		return 0
+	case metricRMST:
+		return 1
+	default:
+		return 3
+	}
+}
+
+func printComparison(w io.Writer, all []compared, differ []setting, same int, rows []metricRow) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
+	names := make([]string, len(all))
+	for i, c := range all {
+		names[i] = c.name
+	}
+	line(append([]string{fmt.Sprintf("settings that differ (%d; %d are the same)", len(differ), same)}, names...)...)
+	for _, s := range differ {
+		cells := []string{"  " + s.key}
+		for _, v := range s.values {
+			if r := []rune(v); len(r) > 60 {
+				v = string(r[:57]) + "..."
+			}
+			cells = append(cells, v)
+		}
+		line(cells...)
+	}
+	line("")
+	line(append([]string{"metrics (95% CI)"}, names...)...)
+	for _, r := range rows {
+		cells := []string{"  " + r.role + " " + r.name}
+		for _, m := range r.by {
+			cells = append(cells, metricText(m))
+		}
+		line(cells...)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,266 @@
+// Package experiments composes data, network and statistics into runs that a
+// person can repeat: a typed config goes in, a run folder comes out.
+//
+// The command line, a notebook cell and a test call the same functions: Load,
+// Run, Compare, Verify, Predict.
+package experiments
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"hounsfield/datasets"
+	"hounsfield/datasets/phantom"
+	"hounsfield/datasets/table"
+	"hounsfield/datasets/volume"
+	"hounsfield/models/cnn"
+	"hounsfield/models/engine"
+)
+
+// Config is one experiment. Default is the embedded phantom study; a YAML file
+// holds only what differs from it.
+type Config struct {
+	Experiment  string `yaml:"experiment"`  // the run folder's name, lower-case words joined by hyphens
+	Description string `yaml:"description"` // one or two sentences for the report
+
+	Data DataConfig `yaml:"data"`
+
+	// The network's way, used when the scores are trained here and not published.
+	Cube     CubeConfig       `yaml:"cube"`
+	Augment  datasets.Augment `yaml:"augment"`
+	Network  cnn.Spec         `yaml:"network"`
+	Training cnn.TrainConfig  `yaml:"training"`
+	Seeds    []int64          `yaml:"seeds"`   // one network each; the score is their mean
+	Backend  string           `yaml:"backend"` // auto | go
+
+	Evaluation EvaluationConfig `yaml:"evaluation"`
+	References []Reference      `yaml:"references"` // published figures to stand beside ours
+}
+
+// DataConfig says where patients come from.
+type DataConfig struct {
+	Source    string          `yaml:"source"` // phantom | published | prepared
+	Phantom   phantom.Spec    `yaml:"phantom"`
+	Published PublishedConfig `yaml:"published"`
+	Prepared  PreparedConfig  `yaml:"prepared"`
+}
+
+// The sources of patients.
+const (
+	SourcePhantom   = "phantom"   // the synthetic cohort: nothing to download, the truth is known
+	SourcePublished = "published" // the study's released tables: scores and labels, no images
+	SourcePrepared  = "prepared"  // real scans made ready by `hounsfield prepare`
+)
+
+// PublishedConfig picks among the study's released tables.
+type PublishedConfig struct {
+	Treatment string `yaml:"treatment"` // radiotherapy | surgery
+}
+
+// PreparedConfig joins prepared scans to a clinical table.
+type PreparedConfig struct {
+	Imaging string `yaml:"imaging"` // folder that `hounsfield prepare` wrote
+	Dataset string `yaml:"dataset"` // catalog entry whose clinical table holds the outcomes
+	// The cohort is split by a hash of patient id and split_seed, stable when patients are added.
+	TuneFraction float64 `yaml:"tune_fraction"`
+	TestFraction float64 `yaml:"test_fraction"`
+	SplitSeed    int64   `yaml:"split_seed"`
+}
+
+// CubeConfig is the network's input: Size voxels of SpacingMM along each edge.
+// The augmentation's largest shift is kept around it as a margin.
+type CubeConfig struct {
+	Size      int     `yaml:"size"`
+	SpacingMM float64 `yaml:"spacing_mm"`
+}
+
+// Level is that of every confidence interval in a run, its figures included.
+const Level = 0.95
+
+// EvaluationConfig rules the statistics.
+type EvaluationConfig struct {
+	Bootstrap     int     `yaml:"bootstrap"`      // resamples
+	BootstrapSeed uint64  `yaml:"bootstrap_seed"` // of the counter-based generator
+	RMSTDays      float64 `yaml:"rmst_days"`      // horizon of the restricted mean survival time
+	// Without names outlying patients: the AUC is also given with them left out.
+	Without []string `yaml:"without"`
+}
+
+// Reference is a figure from a paper, shown beside the one computed here.
+type Reference struct {
+	Metric string   `yaml:"metric"` // a metric's name in tables/metrics.arrow
+	Role   string   `yaml:"role"`
+	Value  *float64 `yaml:"value,omitempty"`
+	Low    *float64 `yaml:"low,omitempty"`
+	High   *float64 `yaml:"high,omitempty"`
+	P      string   `yaml:"p,omitempty"` // as printed, such as "<0.001"
+	Source string   `yaml:"source"`
+}
+
+//go:embed configs/*.yaml
+var shipped embed.FS
+
+// Shipped names the configs inside the program.
+func Shipped() []string {
+	entries, err := fs.ReadDir(shipped, "configs")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	return names
+}
+
+// Default is the embedded phantom study, complete.
+func Default() Config {
+	return Config{
+		Experiment: "phantom",
+		Data: DataConfig{
+			Source:    SourcePhantom,
+			Phantom:   phantom.Default(),
+			Published: PublishedConfig{Treatment: "radiotherapy"},
+			Prepared:  PreparedConfig{Dataset: "nsclc-radiomics", TuneFraction: 0.2, TestFraction: 0.3, SplitSeed: 1},
+		},
+		Cube:       CubeConfig{Size: 50, SpacingMM: 1},
+		Augment:    datasets.StudyAugment(),
+		Network:    cnn.Small(),
+		Training:   cnn.DefaultTrainConfig(),
+		Seeds:      []int64{1, 2, 3},
+		Backend:    "auto",
+		Evaluation: EvaluationConfig{Bootstrap: 2000, BootstrapSeed: 1, RMSTDays: 730},
+	}
+}
+
+// Load reads a config: the name of a shipped one, or a YAML file (one of ours, or
+// the config.yaml of a run folder). Overrides are key=value pairs in dotted form.
+// Whatever is wrong with it is a *ConfigError, before any work starts.
+func Load(nameOrFile string, overrides ...string) (Config, error) {
+	cfg := Default()
+	text, file, err := readConfig(nameOrFile)
+	if err != nil {
+		return cfg, err
+	}
+	if err := overlay(file, text, &cfg); err != nil {
+		return cfg, err
+	}
+	for _, o := range overrides {
+		if err := set(o, &cfg); err != nil {
+			return cfg, err
+		}
+	}
+	return cfg, cfg.validate(file)
+}
+
+func readConfig(nameOrFile string) (text []byte, file string, err error) {
+	if slices.Contains(Shipped(), nameOrFile) {
+		file = path.Join("configs", nameOrFile+".yaml")
+		text, err = shipped.ReadFile(file)
+		return text, file, err
+	}
+	text, err = os.ReadFile(nameOrFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nameOrFile, &ConfigError{File: nameOrFile, Problem: "neither a file nor a shipped experiment",
+			Nearest: table.NearestName(nameOrFile, Shipped()), Allowed: Shipped()}
+	}
+	return text, nameOrFile, err
+}
+
+// YAML is the resolved config as it is kept in the run folder.
+func (c Config) YAML() ([]byte, error) { return yaml.Marshal(c) }
+
+var experimentName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// validate checks what types cannot: values, and values that do not go together.
+func (c Config) validate(file string) error {
+	bad := func(key, problem string, allowed ...string) error {
+		return &ConfigError{File: file, Key: key, Problem: problem, Allowed: allowed}
+	}
+	choice := func(key, value string, allowed ...string) error {
+		if slices.Contains(allowed, value) {
+			return nil
+		}
+		return &ConfigError{File: file, Key: key, Problem: fmt.Sprintf("%q is not known", value),
+			Nearest: table.NearestName(value, allowed), Allowed: allowed}
+	}
+	if !experimentName.MatchString(c.Experiment) {
+		return bad("experiment", fmt.Sprintf("%q is no name for a folder: lower-case letters and digits, joined by hyphens", c.Experiment))
+	}
+	if err := choice("data.source", c.Data.Source, SourcePhantom, SourcePublished, SourcePrepared); err != nil {
+		return err
+	}
+	if e := c.Evaluation; e.Bootstrap < 100 || e.Bootstrap > 1_000_000 {
+		return bad("evaluation.bootstrap", fmt.Sprintf("%d resamples: between 100 and 1000000", e.Bootstrap))
+	} else if !(e.RMSTDays > 0) {
+		return bad("evaluation.rmst_days", "must be a positive number of days")
+	}
+	if c.Data.Source == SourcePublished {
+		return choice("data.published.treatment", c.Data.Published.Treatment, "radiotherapy", "surgery")
+	}
+	return c.validateTraining(bad, choice)
+}
+
+// validateTraining checks what only a run that trains a network needs.
+func (c Config) validateTraining(bad func(key, problem string, allowed ...string) error, choice func(key, value string, allowed ...string) error) error {
+	if err := choice("backend", c.Backend, engine.Names()...); err != nil {
+		return err
+	}
+	if len(c.Seeds) == 0 {
+		return bad("seeds", "at least one seed is needed, such as [1, 2, 3]")
+	}
+	seen := map[int64]bool{}
+	for _, s := range c.Seeds {
+		if seen[s] {
+			return bad("seeds", fmt.Sprintf("seed %d stands there twice: the same network would be counted twice", s))
+		}
+		seen[s] = true
+	}
+	if c.Cube.Size < 8 || c.Cube.Size > 200 {
+		return bad("cube.size", fmt.Sprintf("%d voxels: between 8 and 200", c.Cube.Size))
+	}
+	if !(c.Cube.SpacingMM >= 0.25 && c.Cube.SpacingMM <= 10) {
+		return bad("cube.spacing_mm", fmt.Sprintf("%v mm: between 0.25 and 10", c.Cube.SpacingMM))
+	}
+	if c.Network.Input != c.Cube.Size {
+		return bad("network.input", fmt.Sprintf("is %d, but cube.size is %d: the network reads the cube", c.Network.Input, c.Cube.Size))
+	}
+	if err := c.Network.Validate(); err != nil {
+		return bad("network", err.Error())
+	}
+	if err := c.Training.Validate(); err != nil {
+		return bad("training", err.Error())
+	}
+	if c.Augment.Shift < 0 || c.Augment.Shift > c.Cube.Size {
+		return bad("augment.shift", fmt.Sprintf("%d voxels: between 0 and the cube's size", c.Augment.Shift))
+	}
+	switch c.Data.Source {
+	case SourcePhantom:
+		if err := c.Data.Phantom.Check(); err != nil {
+			return bad("data.phantom", err.Error())
+		}
+	case SourcePrepared:
+		p := c.Data.Prepared
+		if p.Imaging == "" {
+			return bad("data.prepared.imaging", "names no folder; give the one that `hounsfield prepare` wrote")
+		}
+		if !(p.TuneFraction > 0 && p.TestFraction > 0 && p.TuneFraction+p.TestFraction < 1) {
+			return bad("data.prepared.tune_fraction", "tune_fraction and test_fraction must be positive and leave patients to train on")
+		}
+	}
+	return nil
+}
+
+// cubeSpec is the cube with the margin that the augmentation shifts need.
+func (c Config) cubeSpec() volume.CubeSpec {
+	return volume.CubeSpec{Size: c.Cube.Size, SpacingMM: c.Cube.SpacingMM, Margin: c.Augment.Shift}
+}

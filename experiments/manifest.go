@@ -1,0 +1,127 @@
+package experiments
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Status of a run.
+const (
+	StatusRunning = "running" // started; an interrupted run keeps this and can be continued
+	StatusDone    = "done"
+	StatusFailed  = "failed"
+)
+
+// Manifest is run.json: what went into a run, what made it, and what came out.
+// Everything that differs between two runs of the same hash (times, paths) is
+// here and nowhere else, so the other files of a run folder repeat byte for byte.
+type Manifest struct {
+	Experiment string            `json:"experiment"`
+	Hash       string            `json:"hash"`   // of resolved config, inputs, code and engine
+	Status     string            `json:"status"` // running | done | failed
+	Error      string            `json:"error,omitempty"`
+	Code       string            `json:"code"`    // sha256 over the program's own source files
+	Go         string            `json:"go"`      // toolchain and target
+	Modules    map[string]string `json:"modules"` // module path to version
+	Backend    Backend           `json:"backend"`
+	Seeds      []int64           `json:"seeds"`
+	Inputs     []Input           `json:"inputs"`
+	Started    time.Time         `json:"started"`
+	Finished   *time.Time        `json:"finished,omitempty"`
+	Stages     []StageTime       `json:"stages"`
+	// TestOpened tells when the outcomes of the test role were first read and which
+	// scores had been fixed by then. A run that is continued may read them again
+	// only with the very same scores.
+	TestOpened *TestOpening      `json:"test_opened,omitempty"`
+	Outputs    map[string]string `json:"outputs,omitempty"` // path in the folder to sha256
+}
+
+// Backend is the engine that computed the run.
+type Backend struct {
+	Name string `json:"name"`
+	Why  string `json:"why"`
+	SIMD bool   `json:"simd"`
+	OS   string `json:"os"`
+	CPUs int    `json:"cpus"`
+}
+
+// Input is one thing the run read: a file of the data folder or, for made data,
+// its specification.
+type Input struct {
+	Name   string `json:"name"` // path below the data folder, or what was made
+	SHA256 string `json:"sha256"`
+}
+
+// StageTime is the wall time of one stage.
+type StageTime struct {
+	Name    string  `json:"name"`
+	Seconds float64 `json:"seconds"`
+}
+
+// TestOpening records the one look at the test role.
+type TestOpening struct {
+	Time         time.Time `json:"time"`
+	By           string    `json:"by"`
+	ScoresSHA256 string    `json:"scores_sha256"`
+}
+
+const manifestFile = "run.json"
+
+// ReadManifest reads the run.json of a run folder.
+func ReadManifest(run string) (*Manifest, error) {
+	path := filepath.Join(run, manifestFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not a run folder: it holds no %s; run folders are made by `hounsfield run` below runs/", run, manifestFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var m Manifest
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("%s cannot be read as a manifest: %w; delete the folder and run again", path, err)
+	}
+	return &m, nil
+}
+
+func (m *Manifest) write(run string) error {
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(run, manifestFile), append(b, '\n'))
+}
+
+// writeFile lets a file appear whole or not at all, making its folder first.
+func writeFile(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(path, b, 0o644); err != nil {
+		return fmt.Errorf("cannot write %s: %w; nothing was left under that name", path, err)
+	}
+	return nil
+}
+
+// fileSHA256 is the hex digest of a file.
+func fileSHA256(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

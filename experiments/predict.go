@@ -1,0 +1,194 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"hounsfield/datasets"
+	"hounsfield/datasets/prepare"
+	"hounsfield/datasets/table"
+	"hounsfield/datasets/volume"
+	"hounsfield/models/cnn"
+	"hounsfield/models/engine"
+	"hounsfield/stats"
+)
+
+// PredictOptions are the choices of `hounsfield predict`.
+type PredictOptions struct {
+	Run, Folder string
+	Dataset     string   // catalog entry whose ROI rule holds
+	ROI         []string // overrides the entry's rule
+	Out         string   // also write the scores there (.arrow or .parquet); "" = print only
+	Progress    *Progress
+}
+
+// Predict scores every patient in a folder tree of DICOM with the networks of a
+// finished run: risk of death at two years (higher is worse), where that stands
+// among the run's tune patients, and on which side of the run's cut.
+func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
+	m, err := ReadManifest(o.Run)
+	if err != nil {
+		return err
+	}
+	cfg, err := Load(filepath.Join(o.Run, "config.yaml"))
+	if err != nil {
+		return err
+	}
+	if m.Status != StatusDone {
+		return fmt.Errorf("the run in %s is not finished (%s); finish it with `hounsfield run %s`", o.Run, m.Status, filepath.Join(o.Run, "config.yaml"))
+	}
+	if cfg.Data.Source == SourcePublished {
+		return fmt.Errorf("the run in %s judged published scores and holds no network; name a run that trained one, such as `hounsfield run phantom`", o.Run)
+	}
+	rule, err := roiRule(o.Dataset, o.ROI)
+	if err != nil {
+		return err
+	}
+	tune, err := tuneScores(o.Run)
+	if err != nil {
+		return err
+	}
+	patients, lost, err := prepare.Folder(ctx, o.Folder, o.Dataset, rule, cfg.cubeSpec())
+	if err != nil {
+		return err
+	}
+	if len(patients) == 0 {
+		printExclusions(lost, w)
+		return fmt.Errorf("no patient of %s could be scored; the reasons stand above, or the folder holds no DICOM", o.Folder)
+	}
+	cubes := make([]*volume.Cube, len(patients))
+	for i, p := range patients {
+		cubes[i] = p.Cube
+	}
+	eng, err := engine.Open(cfg.Backend)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	bySeed := make([][]float64, len(cfg.Seeds))
+	for k, seed := range cfg.Seeds {
+		net, err := cnn.Load(checkpointDir(o.Run, seed))
+		if err != nil {
+			return err
+		}
+		if bySeed[k], err = scoreCubes(ctx, eng, net, cubes, cfg.Cube.Size); err != nil {
+			return err
+		}
+	}
+	scores := meanScores(bySeed)
+	cut, err := stats.Median(tune)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "run %s: %d network(s), cut %.4f (the median of %d tune patients)\n", filepath.Base(o.Run), len(cfg.Seeds), cut, len(tune))
+	for i, p := range patients {
+		low, high := spread(bySeed, i)
+		fmt.Fprintf(w, "%s: risk of death at two years %.4f (networks %.4f to %.4f), percentile %.0f of the tune role, %s risk; ROI %q, tumour %.1f cm3\n",
+			p.PatientID, scores[i], low, high, percentile(tune, scores[i]), groupName(scores[i] > cut), p.ROI.Name, p.Cube.VolumeMM3/1000)
+	}
+	printExclusions(lost, w)
+	if cfg.Data.Source == SourcePhantom {
+		fmt.Fprintln(w, "This run was trained on the synthetic phantom: its score says nothing about a real patient. It shows that the path works.")
+	}
+	fmt.Fprintln(w, "Research software, not a medical device.")
+	if o.Out == "" {
+		return nil
+	}
+	ids, pct, group := make([]string, len(patients)), make([]float64, len(patients)), make([]string, len(patients))
+	for i, p := range patients {
+		ids[i], pct[i], group[i] = p.PatientID, percentile(tune, scores[i]), groupName(scores[i] > cut)
+	}
+	t, err := table.New(table.Schema{Name: "predicted", Columns: []table.Column{
+		{Name: "patient_id", Type: table.String, Unique: true},
+		{Name: "score", Type: table.Float64, Direction: riskDirection, Source: "run " + filepath.Base(o.Run)},
+		{Name: "tune_percentile", Type: table.Float64, Unit: "percent", Description: "share of the run's tune patients with a lower score, ties counted half"},
+		{Name: "risk_group", Type: table.String, Allowed: []string{"low", "high"}},
+	}}, map[string]string{"run": m.Hash, "note": "research software, not a medical device"},
+		map[string]any{"patient_id": ids, "score": scores, "tune_percentile": pct, "risk_group": group})
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(o.Out), 0o755); err != nil {
+		return err
+	}
+	if err := t.Write(o.Out); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "written as %s\n", o.Out)
+	return err
+}
+
+// scoreCubes scores cubes with one network; a nil cube has the score NaN.
+func scoreCubes(ctx context.Context, e *engine.Engine, net *cnn.Model, cubes []*volume.Cube, size int) ([]float64, error) {
+	scores := orNaN(len(cubes))
+	var there []int
+	var present []*volume.Cube
+	for i, c := range cubes {
+		if c != nil {
+			there, present = append(there, i), append(present, c)
+		}
+	}
+	got, err := net.Scores(ctx, e, networkInputs(present, size))
+	if err != nil {
+		return nil, err
+	}
+	for k, i := range there {
+		scores[i] = got[k]
+	}
+	return scores, nil
+}
+
+// networkInputs are the central cubes, normalised to 0..1, z, y, x.
+func networkInputs(cubes []*volume.Cube, size int) [][]float32 {
+	out := make([][]float32, len(cubes))
+	for i, c := range cubes {
+		out[i] = c.Central(size)
+		for k, hu := range out[i] {
+			out[i][k] = volume.Normalise(hu)
+		}
+	}
+	return out
+}
+
+// tuneScores are the scores of a run's tune patients, ascending.
+func tuneScores(run string) ([]float64, error) {
+	schema := table.Schema{Name: scoresTable, Columns: []table.Column{
+		{Name: "role", Type: table.String}, {Name: "score", Type: table.Float64, Nullable: true},
+	}}
+	t, err := table.Read(filepath.Join(run, tablesDir, scoresTable+".arrow"), schema, table.Ignore)
+	if err != nil {
+		return nil, err
+	}
+	var out []float64
+	for i, role := range t.Strings("role") {
+		if v := t.Float64s("score")[i]; role == string(datasets.Tune) && hasScore(v) {
+			out = append(out, v)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("the run in %s has no scored tune patients to compare with", run)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// percentile is the share in percent of sorted scores below v, ties counted half.
+func percentile(sorted []float64, v float64) float64 {
+	below, _ := slices.BinarySearch(sorted, v)
+	upTo, _ := slices.BinarySearch(sorted, math.Nextafter(v, math.Inf(1)))
+	return 50 * float64(below+upTo) / float64(len(sorted))
+}
+
+// spread is the smallest and the largest score of one patient over the networks.
+func spread(bySeed [][]float64, i int) (low, high float64) {
+	low, high = math.Inf(1), math.Inf(-1)
+	for _, s := range bySeed {
+		low, high = min(low, s[i]), max(high, s[i])
+	}
+	return low, high
+}

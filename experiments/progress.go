@@ -1,0 +1,84 @@
+package experiments
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// Progress tells a person how far the work is: bars with an ETA on a terminal,
+// plain lines elsewhere. A nil *Progress is silent.
+type Progress struct {
+	out      io.Writer
+	terminal bool
+}
+
+// NewProgress writes to a file, with bars when it is a terminal.
+func NewProgress(f *os.File) *Progress {
+	return &Progress{out: f, terminal: term.IsTerminal(int(f.Fd()))}
+}
+
+// Say prints one line.
+func (p *Progress) Say(format string, args ...any) {
+	if p != nil {
+		fmt.Fprintf(p.out, format+"\n", args...)
+	}
+}
+
+// Bar counts the steps of one long piece of work.
+type Bar struct {
+	p     *Progress
+	bar   *progressbar.ProgressBar
+	what  string
+	total int
+	done  int
+	start time.Time
+	said  time.Time
+}
+
+// Bar starts to count total steps of something.
+func (p *Progress) Bar(total int, what string) *Bar {
+	b := &Bar{p: p, what: what, total: total, start: time.Now(), said: time.Now()}
+	if p != nil && p.terminal {
+		b.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(what),
+			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(30),
+			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	}
+	return b
+}
+
+// Note changes what stands before the bar.
+func (b *Bar) Note(format string, args ...any) {
+	b.what = fmt.Sprintf(format, args...)
+	if b.bar != nil {
+		b.bar.Describe(b.what)
+	}
+}
+
+// plainEvery keeps plain logs short: a line at most that often.
+const plainEvery = 10 * time.Second
+
+// Add counts n steps more. It is called from one goroutine at a time.
+func (b *Bar) Add(n int) {
+	b.done += n
+	switch {
+	case b.bar != nil:
+		_ = b.bar.Add(n) // a bar that cannot be drawn stops nothing
+	case b.p != nil && time.Since(b.said) >= plainEvery && b.done < b.total:
+		b.said = time.Now()
+		left := time.Duration(float64(time.Since(b.start)) / float64(b.done) * float64(b.total-b.done))
+		b.p.Say("%s: %d of %d, about %s left", b.what, b.done, b.total, left.Round(time.Second))
+	}
+}
+
+// Done takes the bar away and prints one closing line.
+func (b *Bar) Done() {
+	if b.bar != nil {
+		_ = b.bar.Finish()
+	}
+	b.p.Say("%s: %d in %s", b.what, b.done, time.Since(b.start).Round(100*time.Millisecond))
+}

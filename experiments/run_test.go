@@ -1,0 +1,327 @@
+package experiments
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"hounsfield/datasets"
+	"hounsfield/datasets/phantom"
+	"hounsfield/datasets/table"
+	"hounsfield/models/cnn"
+)
+
+// tiny is a whole experiment that takes seconds: few patients, a network of two
+// filters.
+func tiny(t testing.TB, set ...string) Config {
+	t.Helper()
+	cfg, err := Load("phantom", append([]string{
+		"data.phantom.patients={train: 16, tune: 12, test: 16}", "seeds=[1, 2]", "training.max_epochs=2", "training.batch=8",
+		"network.input_pool=5", "network.stages=[{conv: {filters: 2, kernel: 3}}, {pool: {size: 2}}]", "network.dense=[{units: 4, dropout: 0.5}]",
+		"evaluation.bootstrap=200",
+	}, set...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func tinyEnv(t testing.TB) Env {
+	t.Helper()
+	return Env{Runs: t.TempDir(), Cache: t.TempDir(), Code: "test"}
+}
+
+func run(t testing.TB, cfg Config, env Env) *Done {
+	t.Helper()
+	done, err := Run(t.Context(), cfg, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return done
+}
+
+func outputs(t testing.TB, dir string) map[string]string {
+	t.Helper()
+	out, err := hashOutputs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// differing names the files of two run folders that are not the same. Checkpoints
+// hold wall times and are left out.
+func differing(t testing.TB, a, b string) []string {
+	t.Helper()
+	x, y := outputs(t, a), outputs(t, b)
+	var out []string
+	for _, p := range slices.Sorted(maps.Keys(x)) {
+		if !strings.HasPrefix(p, "checkpoints/") && x[p] != y[p] {
+			out = append(out, p)
+		}
+	}
+	if len(x) != len(y) {
+		out = append(out, "the number of files")
+	}
+	return out
+}
+
+func TestRunFolder(t *testing.T) {
+	cfg, env := tiny(t), tinyEnv(t)
+	done := run(t, cfg, env)
+	for _, f := range []string{"config.yaml", "run.json", "report.html", "tables/predictions.arrow", "tables/predictions.parquet", "tables/scores.arrow",
+		"tables/metrics.arrow", "tables/history.arrow", "tables/exclusions.arrow", "tables/cohort.arrow", "figures/roc.svg", "figures/history.svg", "figures/flow.svg", "figures/scores.svg"} {
+		if info, err := os.Stat(filepath.Join(done.Dir, f)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", f, err)
+		}
+	}
+	for _, by := range []string{scoredByNetwork, "seed 1", "seed 2", scoredByTruth} {
+		if _, ok := find(done.Metrics, metricAUC, "test", by); !ok {
+			t.Errorf("no test AUC of %s", by)
+		}
+	}
+	m, err := ReadManifest(done.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scores, err := fileSHA256(filepath.Join(done.Dir, "tables/scores.arrow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Status != StatusDone || m.TestOpened == nil || m.TestOpened.ScoresSHA256 != scores {
+		t.Errorf("manifest %+v", m)
+	}
+
+	again := run(t, cfg, env)
+	if !again.Already || again.Dir != done.Dir || len(again.Metrics) != len(done.Metrics) {
+		t.Errorf("a second run: already %t, folder %s", again.Already, again.Dir)
+	}
+	env2 := tinyEnv(t)
+	env2.Jobs = 3
+	if d := differing(t, done.Dir, run(t, cfg, env2).Dir); d != nil {
+		t.Errorf("a run elsewhere with other workers differs in %v", d)
+	}
+	if err := Verify(done.Dir, env, io.Discard); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(done.Dir, "figures/roc.svg"), []byte("<svg/>"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var bad *VerifyError
+	if err := Verify(done.Dir, env, io.Discard); !errors.As(err, &bad) || !slices.Equal(bad.Changed, []string{"figures/roc.svg"}) {
+		t.Errorf("a changed figure: %v", err)
+	}
+}
+
+// A run that is stopped in the middle and started again ends with the same bytes as
+// one that was not stopped.
+func TestRunContinues(t *testing.T) {
+	cfg := tiny(t)
+	whole := run(t, cfg, tinyEnv(t))
+	env := tinyEnv(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	epochs := 0
+	stopAfter := func(cnn.EpochRecord) {
+		if epochs++; epochs == 3 { // in the second network
+			cancel()
+		}
+	}
+	if _, err := runWith(ctx, cfg, env, stopAfter); !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped run: %v", err)
+	}
+	dirs, err := filepath.Glob(filepath.Join(env.Runs, "phantom-*"))
+	if err != nil || len(dirs) != 1 {
+		t.Fatal(dirs, err)
+	}
+	if m, err := ReadManifest(dirs[0]); err != nil || m.Status != StatusRunning || m.TestOpened != nil {
+		t.Fatalf("stopped run: %+v, %v", m, err)
+	}
+	done := run(t, cfg, env)
+	if done.Already {
+		t.Error("a stopped run is called done")
+	}
+	if d := differing(t, whole.Dir, done.Dir); d != nil {
+		t.Errorf("continued and uninterrupted runs differ in %v", d)
+	}
+}
+
+// The test role may be opened again only with the scores it was opened with.
+func TestTestRoleOpenedOnce(t *testing.T) {
+	cfg, env := tiny(t), tinyEnv(t)
+	done := run(t, cfg, env)
+	m, err := ReadManifest(done.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Status = StatusRunning // as if killed right after the opening
+	if err := m.write(done.Dir); err != nil {
+		t.Fatal(err)
+	}
+	opened := m.TestOpened.Time
+	run(t, cfg, env)
+	if m, err = ReadManifest(done.Dir); err != nil || !m.TestOpened.Time.Equal(opened) {
+		t.Errorf("the first opening is not kept: %+v, %v", m.TestOpened, err)
+	}
+	m.Status, m.TestOpened.ScoresSHA256 = StatusRunning, strings.Repeat("0", 64)
+	if err := m.write(done.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), cfg, env); err == nil || !strings.Contains(err.Error(), "opened on") {
+		t.Errorf("other scores than those the test role was opened with: %v", err)
+	}
+}
+
+func TestBusyFolder(t *testing.T) {
+	env := tinyEnv(t)
+	f, err := openFolder(env.Runs, "x", "abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy *BusyError
+	if _, err := openFolder(env.Runs, "x", "abc"); !errors.As(err, &busy) {
+		t.Errorf("a second holder: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g, err := openFolder(env.Runs, "x", "abc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Close()
+}
+
+// The hash changes with each thing that can change a number, and with nothing else.
+func TestRunHash(t *testing.T) {
+	in := []Input{{"a", "1"}, {"b", "2"}}
+	base := runHash([]byte("config"), in, "code", "go")
+	if runHash([]byte("config"), []Input{in[1], in[0]}, "code", "go") != base {
+		t.Error("the order of inputs changes the hash")
+	}
+	seen := map[string]bool{base: true}
+	for i, h := range []string{
+		runHash([]byte("config2"), in, "code", "go"), runHash([]byte("config"), in[:1], "code", "go"),
+		runHash([]byte("config"), in, "code2", "go"), runHash([]byte("config"), in, "code", "xla"),
+		runHash([]byte("config"), []Input{{"a", "12"}, {"b", ""}}, "code", "go"),
+	} {
+		if seen[h] {
+			t.Errorf("case %d has the hash of another", i)
+		}
+		seen[h] = true
+	}
+}
+
+// Predict takes DICOM files to a score: a phantom patient written as CT and RTSTRUCT
+// must get the score that the run gave the same patient from its voxels.
+func TestPredict(t *testing.T) {
+	cfg, env := tiny(t), tinyEnv(t)
+	done := run(t, cfg, env)
+	p, err := phantom.New(cfg.Data.Phantom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	const patient = 30 // of the test role
+	if err := p.WriteDICOM(folder, patient); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "scores.arrow")
+	var text bytes.Buffer
+	if err := Predict(t.Context(), PredictOptions{Run: done.Dir, Folder: folder, ROI: []string{phantom.ROIName}, Dataset: "nsclc-radiomics", Out: out}, &text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"percentile", "synthetic phantom", "not a medical device"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the output does not say %q:\n%s", want, &text)
+		}
+	}
+	schema := table.Schema{Name: "scores", Columns: []table.Column{{Name: "patient_id", Type: table.String}, {Name: "score", Type: table.Float64}}}
+	got, err := table.Read(out, schema, table.Ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := table.Read(filepath.Join(done.Dir, "tables/scores.arrow"), schema, table.Ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := p.Subject(patient).Patient.ID
+	want := all.Float64s("score")[slices.Index(all.Strings("patient_id"), id)]
+	// DICOM keeps whole HU, so the cubes are up to half a HU apart.
+	if got.Strings("patient_id")[0] != id || !near(got.Float64s("score")[0], want, 2e-3) {
+		t.Errorf("patient %s scored %v from DICOM, %v in the run", got.Strings("patient_id")[0], got.Float64s("score")[0], want)
+	}
+	if err := Predict(t.Context(), PredictOptions{Run: t.TempDir(), Folder: folder}, io.Discard); err == nil || !strings.Contains(err.Error(), "not a run folder") {
+		t.Errorf("a folder that is no run: %v", err)
+	}
+}
+
+func near(a, b, tolerance float64) bool { return a-b <= tolerance && b-a <= tolerance }
+
+func TestPercentile(t *testing.T) {
+	sorted := []float64{1, 2, 2, 4}
+	for v, want := range map[float64]float64{0: 0, 1: 12.5, 2: 50, 3: 75, 5: 100} {
+		if got := percentile(sorted, v); got != want {
+			t.Errorf("percentile of %v is %v, want %v", v, got, want)
+		}
+	}
+}
+
+// Compare shows what differs, and only that.
+func TestCompare(t *testing.T) {
+	env := tinyEnv(t)
+	a := run(t, tiny(t), env)
+	b := run(t, tiny(t, "training.learning_rate=0.002"), env)
+	var text bytes.Buffer
+	out := filepath.Join(t.TempDir(), "compare.html")
+	if err := Compare([]string{a.Dir, b.Dir}, out, &text); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"settings that differ (1;", "training.learning_rate", "0.002", "test auc_delong", filepath.Base(b.Dir)} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("the output lacks %q:\n%s", want, &text)
+		}
+	}
+	if strings.Contains(text.String(), "max_epochs") {
+		t.Errorf("a setting that is the same is shown:\n%s", &text)
+	}
+	html, err := os.ReadFile(out)
+	if err != nil || !bytes.Contains(html, []byte("training.learning_rate")) {
+		t.Errorf("comparison page: %v", err)
+	}
+	if err := Compare([]string{a.Dir, a.Dir}, out, io.Discard); err == nil {
+		t.Error("a run compared with itself")
+	}
+}
+
+// The cohort of a run that has not opened its test role keeps the outcomes sealed.
+func TestEvaluateOpensLast(t *testing.T) {
+	p, err := phantom.New(tiny(t).Data.Phantom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &study{cohort: p.Cohort(), scores: p.TrueRisk(), scoredBy: scoredByNetwork}
+	refuse := errors.New("no record, no outcomes")
+	if _, err := evaluate(s, tiny(t).Evaluation, func() error { return refuse }); !errors.Is(err, refuse) {
+		t.Fatalf("evaluate without a record of the opening: %v", err)
+	}
+	ev, err := evaluate(s, tiny(t).Evaluation, func() error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sealed *datasets.SealedTestError
+	if _, err := s.cohort.OpenTest(func() error { return nil }); !errors.As(err, &sealed) {
+		t.Errorf("a second opening: %v", err)
+	}
+	for _, i := range s.cohort.Of(datasets.Test) {
+		if !ev.outcomes[i].SurvivalDays.Valid {
+			t.Error("a test outcome is missing after the opening")
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package experiments
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"hounsfield/datasets"
+	"hounsfield/datasets/dicom"
+	"hounsfield/datasets/phantom"
+	"hounsfield/datasets/prepare"
+	"hounsfield/datasets/volume"
+)
+
+// source is where a study's patients come from.
+type source interface {
+	// inputs name and hash everything that will be read, before it is read.
+	inputs() []Input
+	study(ctx context.Context) (*study, error)
+}
+
+func openSource(cfg Config, env Env) (source, error) {
+	switch cfg.Data.Source {
+	case SourcePublished:
+		return openPublished(cfg, env)
+	case SourcePrepared:
+		return openPrepared(cfg, env)
+	default:
+		return openPhantom(cfg, env)
+	}
+}
+
+// study is a cohort on its way through a run. All slices are aligned with the
+// cohort's patients.
+type study struct {
+	cohort     *datasets.Cohort
+	exclusions []datasets.Exclusion
+
+	cubes []*volume.Cube // nil for published scores; an entry is nil for a patient without a cube
+	truth []float64      // the phantom's log hazard; nil for real patients
+
+	scores      []float64 // risk of death, higher is worse; NaN where there is none
+	seeds       []int64
+	seedScores  [][]float64 // by seed; nil for published scores
+	scoredBy    string
+	scoreSource string
+}
+
+// all are the scores to judge, the study's own first, then with some patients left out.
+func (s *study) all(without []string) []scored {
+	out := []scored{{by: s.scoredBy, values: s.scores, full: true}}
+	if len(without) > 0 {
+		fewer := slices.Clone(s.scores)
+		for i, p := range s.cohort.Patients {
+			if slices.Contains(without, p.ID) {
+				fewer[i] = math.NaN()
+			}
+		}
+		out = append(out, scored{by: s.scoredBy + " without " + strings.Join(without, ", "), values: fewer, without: without})
+	}
+	for k, seed := range s.seeds {
+		out = append(out, scored{by: fmt.Sprintf("seed %d", seed), values: s.seedScores[k]})
+	}
+	if s.truth != nil {
+		out = append(out, scored{by: scoredByTruth, values: s.truth})
+	}
+	return out
+}
+
+// Whose score a metric judges.
+const (
+	scoredByNetwork   = "network"
+	scoredByPublished = "published network"
+	scoredByTruth     = "true hazard"
+)
+
+// samples are the cubes of one role that training may read, and for each whether the
+// patient was alive at two years. A patient without that label cannot train a
+// two-year network and gets an exclusion row.
+func (s *study) samples(role datasets.Role) (*datasets.CubeSet, []bool, error) {
+	outcomes, err := s.cohort.Outcomes(role)
+	if err != nil {
+		return nil, nil, err
+	}
+	set := &datasets.CubeSet{}
+	var alive []bool
+	for k, i := range s.cohort.Of(role) {
+		p, label := s.cohort.Patients[i], outcomes[k].Alive2yr
+		switch {
+		case s.cubes[i] == nil: // excluded when the cube could not be made
+		case !label.Valid:
+			s.exclusions = append(s.exclusions, datasets.Exclusion{Patient: p.ID, Cohort: p.Cohort, Stage: "label",
+				Reason: "last seen alive before two years: no two-year label to train or tune on; still scored"})
+		default:
+			set.IDs, set.Cubes, alive = append(set.IDs, p.ID), append(set.Cubes, s.cubes[i]), append(alive, label.V)
+		}
+	}
+	return set, alive, nil
+}
+
+// phantomSource makes the synthetic cohort.
+type phantomSource struct {
+	cfg  Config
+	env  Env
+	made *phantom.Phantom
+	spec string // digest of the specification
+}
+
+func openPhantom(cfg Config, env Env) (*phantomSource, error) {
+	made, err := phantom.New(cfg.Data.Phantom)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(cfg.Data.Phantom)
+	if err != nil {
+		return nil, err
+	}
+	return &phantomSource{cfg: cfg, env: env, made: made, spec: digest(text)}, nil
+}
+
+func (p *phantomSource) inputs() []Input {
+	return []Input{{Name: "phantom specification", SHA256: p.spec}}
+}
+
+func (p *phantomSource) study(ctx context.Context) (*study, error) {
+	s := &study{cohort: p.made.Cohort(), truth: p.made.TrueRisk(), scoredBy: scoredByNetwork, scoreSource: "the run's networks"}
+	s.scores = orNaN(p.made.Len())
+	spec := p.cfg.cubeSpec()
+	cubes, lost, err := makeCubes(ctx, p.env, "building the phantom cohort", p.made.Len(), func(i int) (cubeJob, bool) {
+		patient := s.cohort.Patients[i]
+		return cubeJob{
+			patient: patient.ID, cohort: patient.Cohort,
+			key: datasets.NewCubeKey(p.made.Source(i)+" code "+p.env.DataCode, spec),
+			cut: func() (*volume.Cube, error) { return p.cut(ctx, i, spec) },
+		}, true
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.cubes, s.exclusions = cubes, lost
+	return s, nil
+}
+
+// cubeJob is one patient's way to a cube.
+type cubeJob struct {
+	patient, cohort string
+	key             datasets.CubeKey             // by content; "" is not kept
+	cut             func() (*volume.Cube, error) // makes it
+}
+
+// makeCubes makes n cubes in parallel, taking those that are kept from the store. A
+// patient whose cube cannot be made is an exclusion and a nil entry; the others go on.
+// job says false for a patient without a scan, who has been excluded before.
+func makeCubes(ctx context.Context, env Env, what string, n int, job func(i int) (cubeJob, bool)) ([]*volume.Cube, []datasets.Exclusion, error) {
+	store, err := datasets.OpenCubeStore(env.Cache)
+	if err != nil {
+		return nil, nil, err
+	}
+	cubes, reasons := make([]*volume.Cube, n), make([]*datasets.Exclusion, n)
+	bar := env.Progress.Bar(n, what)
+	finished := make(chan struct{}, n)
+	counted := make(chan struct{})
+	go func() {
+		defer close(counted)
+		for range finished {
+			bar.Add(1)
+		}
+	}()
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(env.Jobs)
+	for i := range n {
+		g.Go(func() (err error) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			defer func() { finished <- struct{}{} }()
+			j, ok := job(i)
+			if !ok {
+				return nil
+			}
+			var lost error
+			cut := func() (*volume.Cube, error) {
+				c, err := j.cut()
+				lost = err
+				return c, err
+			}
+			if j.key == "" {
+				cubes[i], err = cut()
+			} else {
+				cubes[i], _, err = store.Cube(j.key, cut)
+			}
+			switch {
+			case lost != nil:
+				reasons[i] = &datasets.Exclusion{Patient: j.patient, Cohort: j.cohort, Stage: "cube", Reason: lost.Error()}
+			case err != nil:
+				return err // the store cannot be written: a full disk hits every patient, so stop and say so
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	close(finished)
+	<-counted
+	if err != nil {
+		return nil, nil, err
+	}
+	bar.Done()
+	var lost []datasets.Exclusion
+	for _, e := range reasons {
+		if e != nil {
+			lost = append(lost, *e)
+		}
+	}
+	return cubes, lost, nil
+}
+
+// hasScore says whether a score is there.
+func hasScore(v float64) bool { return !math.IsNaN(v) }
+
+// cut makes one phantom patient's cube: straight from the voxels, or by way of DICOM
+// files that are written, read back and removed.
+func (p *phantomSource) cut(ctx context.Context, i int, spec volume.CubeSpec) (*volume.Cube, error) {
+	if !p.cfg.Data.Phantom.DICOM {
+		ct, mask := p.made.Scan(i)
+		return volume.CutCube(ct, mask, spec)
+	}
+	dir, err := os.MkdirTemp("", "hounsfield-phantom-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := p.made.WriteDICOM(dir, i); err != nil {
+		return nil, err
+	}
+	patients, lost, err := prepare.Folder(ctx, dir, "phantom", dicom.ROIRule{Exact: []string{phantom.ROIName}}, spec)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(patients) != 1:
+		return nil, fmt.Errorf("%d patients came back from the DICOM files of one: %v", len(patients), lost)
+	}
+	return patients[0].Cube, nil
+}

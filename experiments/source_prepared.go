@@ -1,0 +1,125 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"hounsfield/datasets"
+	"hounsfield/datasets/catalog"
+	"hounsfield/datasets/nifti"
+	"hounsfield/datasets/prepare"
+	"hounsfield/datasets/table"
+	"hounsfield/datasets/volume"
+)
+
+// preparedSource joins scans that `hounsfield prepare` made ready to a catalog
+// entry's clinical table.
+type preparedSource struct {
+	cfg     Config
+	env     Env
+	imaging string // the imaging table
+	root    string // data folder with the clinical table
+	entry   catalog.Entry
+	files   []Input
+}
+
+func openPrepared(cfg Config, env Env) (*preparedSource, error) {
+	p := &preparedSource{cfg: cfg, env: env, imaging: filepath.Join(cfg.Data.Prepared.Imaging, "imaging.arrow")}
+	sum, err := fileSHA256(p.imaging)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not there; make it with `hounsfield prepare FOLDER --out %s`", p.imaging, cfg.Data.Prepared.Imaging)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.entry, err = catalog.Load(cfg.Data.Prepared.Dataset); err != nil {
+		return nil, err
+	}
+	if p.root, _, err = catalog.Locate(p.entry, env.Mirror); err != nil {
+		return nil, err
+	}
+	var clinical []string
+	for _, t := range p.entry.Tables {
+		clinical = append(clinical, t.File)
+	}
+	p.files, err = hashInputs(p.root, clinical)
+	// The imaging table holds the hash of every cube, so its own hash stands for them all.
+	p.files = append(p.files, Input{Name: "imaging table", SHA256: sum})
+	return p, err
+}
+
+func (p *preparedSource) inputs() []Input { return p.files }
+
+func readImaging(path string) (*table.Table, error) {
+	return table.Read(path, prepare.ImagingSchema(), table.Ignore)
+}
+
+func (p *preparedSource) study(ctx context.Context) (*study, error) {
+	clinical, err := datasets.ReadClinical(p.root, p.entry)
+	if err != nil {
+		return nil, err
+	}
+	set := p.cfg.Data.Prepared
+	cohort, err := clinical.Assign(datasets.Split{Tune: set.TuneFraction, Test: set.TestFraction, Seed: set.SplitSeed})
+	if err != nil {
+		return nil, err
+	}
+	images, err := readImaging(p.imaging)
+	if err != nil {
+		return nil, err
+	}
+	rows := map[string]int{}
+	for i, id := range images.Strings("patient_id") {
+		rows[id] = i
+	}
+	s := &study{cohort: cohort, scoredBy: scoredByNetwork, scoreSource: "the run's networks", scores: orNaN(len(cohort.Patients))}
+	for _, patient := range cohort.Patients {
+		if _, ok := rows[patient.ID]; !ok {
+			s.exclusions = append(s.exclusions, datasets.Exclusion{Patient: patient.ID, Cohort: patient.Cohort, Stage: "image",
+				Reason: "no prepared scan of this patient", File: filepath.Base(p.imaging)})
+		}
+		delete(rows, patient.ID)
+	}
+	for _, id := range images.Strings("patient_id") {
+		if _, left := rows[id]; left {
+			s.exclusions = append(s.exclusions, datasets.Exclusion{Patient: id, Cohort: p.entry.Name, Stage: "clinical",
+				Reason: "the scan's patient is not in the clinical table", File: p.entry.Tables[0].File})
+		}
+	}
+	for i, id := range images.Strings("patient_id") {
+		rows[id] = i
+	}
+	cubes, lost, err := makeCubes(ctx, p.env, "reading prepared cubes", len(cohort.Patients), func(i int) (cubeJob, bool) {
+		patient := cohort.Patients[i]
+		row, ok := rows[patient.ID]
+		return cubeJob{patient: patient.ID, cohort: patient.Cohort, cut: func() (*volume.Cube, error) { return p.read(images, row) }}, ok
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.cubes, s.exclusions = cubes, append(s.exclusions, lost...)
+	return s, nil
+}
+
+// read takes one cube from its file and holds it against the table's hash.
+func (p *preparedSource) read(images *table.Table, row int) (*volume.Cube, error) {
+	file := filepath.Join(filepath.Dir(p.imaging), filepath.FromSlash(images.Strings("cube_file")[row]))
+	v, err := nifti.Read(file)
+	if err != nil {
+		return nil, err
+	}
+	spec := p.cfg.cubeSpec()
+	margin := int(images.Int64s("cube_margin")[row])
+	if edge := spec.Size + 2*margin; v.Grid.Size != [3]int{edge, edge, edge} || margin < spec.Margin {
+		return nil, fmt.Errorf("%s holds %v voxels with a margin of %d; this experiment needs a cube of %d and a margin of at least %d: prepare again with its settings",
+			file, v.Grid.Size, margin, spec.Size, spec.Margin)
+	}
+	cube := &volume.Cube{Edge: v.Grid.Size[0], Margin: margin, HU: v.HU}
+	if got, want := prepare.CubeHash(cube), images.Strings("cube_sha256")[row]; got != want {
+		return nil, fmt.Errorf("%s has changed since it was prepared (sha256 %.12s, the imaging table says %.12s); prepare this patient again", file, got, want)
+	}
+	return cube, nil
+}

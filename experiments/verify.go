@@ -1,0 +1,77 @@
+package experiments
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+)
+
+// VerifyError is a run whose files are not what its manifest says.
+type VerifyError struct {
+	Run     string
+	Changed []string // outputs with another content
+	Missing []string // outputs that are gone
+	Added   []string // files the run did not write
+	Inputs  []string // inputs that are gone or have another content now
+}
+
+func (e *VerifyError) Error() string {
+	return fmt.Sprintf("%s does not verify: %d outputs changed %v, %d missing %v, %d added %v, %d inputs differ %v; delete the folder and run again to get a true one",
+		e.Run, len(e.Changed), e.Changed, len(e.Missing), e.Missing, len(e.Added), e.Added, len(e.Inputs), e.Inputs)
+}
+
+// Verify recomputes the sha256 of every input and output of a finished run. What
+// does not agree is a *VerifyError that names it.
+func Verify(run string, env Env, w io.Writer) error {
+	m, err := ReadManifest(run)
+	if err != nil {
+		return err
+	}
+	if m.Status != StatusDone {
+		return fmt.Errorf("the run in %s is not finished (%s): there is nothing to verify yet", run, m.Status)
+	}
+	now, err := hashOutputs(run)
+	if err != nil {
+		return err
+	}
+	bad := &VerifyError{Run: run}
+	for _, path := range slices.Sorted(maps.Keys(m.Outputs)) {
+		switch got, ok := now[path]; {
+		case !ok:
+			bad.Missing = append(bad.Missing, path)
+		case got != m.Outputs[path]:
+			bad.Changed = append(bad.Changed, path)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(now)) {
+		if _, ok := m.Outputs[path]; !ok {
+			bad.Added = append(bad.Added, path)
+		}
+	}
+	cfg, err := Load(run + "/config.yaml")
+	if err != nil {
+		return err
+	}
+	src, err := openSource(cfg, env)
+	if err != nil {
+		return fmt.Errorf("the inputs of %s cannot be read again: %w", run, err)
+	}
+	there := map[string]string{}
+	for _, in := range src.inputs() {
+		there[in.Name] = in.SHA256
+	}
+	for _, in := range m.Inputs {
+		if there[in.Name] != in.SHA256 {
+			bad.Inputs = append(bad.Inputs, in.Name)
+		}
+	}
+	if len(bad.Changed)+len(bad.Missing)+len(bad.Added)+len(bad.Inputs) > 0 {
+		return bad
+	}
+	_, err = fmt.Fprintf(w, "%s verifies: %d inputs and %d outputs are what the manifest says\n", run, len(m.Inputs), len(m.Outputs))
+	if err == nil && m.Code != env.Code {
+		_, err = fmt.Fprintf(w, "  made by other code (%.12s) than this program (%.12s): the same config run now goes into a new folder\n", m.Code, env.Code)
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+//go:build !amd64 || goexperiment.simd
+
+// Package main is the hounsfield command line: one verb per command, flags only.
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"hounsfield/experiments"
+)
+
+// source is the program's own code, which names the runs it makes.
+//
+//go:embed go.mod go.sum main.go datasets models stats experiments
+var source embed.FS
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := &cobra.Command{
+		Use:           "hounsfield",
+		Short:         "Prognosis from CT: run, repeat and judge experiments",
+		Long:          "Hounsfield re-runs and extends the study of Hosny et al. (2018): does this CT tell how long\nthis patient will live, and would you believe it?\n\nResearch software, not a medical device.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(runCommand(), prepareCommand(), predictCommand(), compareCommand(), verifyCommand(), fetchCommand(), datasetsCommand(), testCommand())
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "hounsfield:", err)
+		if errors.Is(err, context.Canceled) {
+			os.Exit(130)
+		}
+		os.Exit(1)
+	}
+}
+
+// environment reads the flags that most verbs share.
+func environment(runs, mirror string, jobs int) (experiments.Env, error) {
+	code, err := experiments.HashSource(source)
+	if err != nil {
+		return experiments.Env{}, err
+	}
+	dataCode, err := experiments.HashSource(source, "datasets/volume", "datasets/phantom", "datasets/dicom", "datasets/nifti")
+	return experiments.Env{Runs: runs, Mirror: mirror, Jobs: jobs, Cache: experiments.DefaultCache(), Code: code, DataCode: dataCode,
+		Progress: experiments.NewProgress(os.Stderr)}, err
+}
+
+func runCommand() *cobra.Command {
+	var runs, mirror string
+	var set []string
+	var jobs int
+	cmd := &cobra.Command{
+		Use:   "run [EXPERIMENT | CONFIG.yaml]",
+		Short: "Run an experiment, or go on with one that was stopped (default: phantom)",
+		Long:  fmt.Sprintf("Run an experiment: a shipped one %v, a YAML file that holds what differs from the\ndefault, or the config.yaml of an earlier run.", experiments.Shipped()),
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := "phantom"
+			if len(args) == 1 {
+				name = args[0]
+			}
+			cfg, err := experiments.Load(name, set...)
+			if err != nil {
+				return err
+			}
+			env, err := environment(runs, mirror, jobs)
+			if err != nil {
+				return err
+			}
+			done, err := experiments.Run(cmd.Context(), cfg, env)
+			if err != nil {
+				return err
+			}
+			return done.Print(os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&runs, "runs", "runs", "folder that holds the run folders")
+	cmd.Flags().StringVar(&mirror, "mirror", "", "data folder (default: $HOUNSFIELD_MIRROR, else what `hounsfield fetch` downloaded)")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "override a setting, as training.max_epochs=5 (repeatable)")
+	cmd.Flags().IntVar(&jobs, "jobs", 0, "workers (default: all cores)")
+	return cmd
+}
+
+func prepareCommand() *cobra.Command {
+	var o experiments.PrepareOptions
+	cmd := &cobra.Command{
+		Use:   "prepare FOLDER",
+		Short: "Turn a folder tree of DICOM CT and RTSTRUCT into volumes, masks, cubes and a table",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Folder, o.Progress = args[0], experiments.NewProgress(os.Stderr)
+			return experiments.Prepare(cmd.Context(), o, os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&o.Out, "out", "prepared", "folder to write to")
+	cmd.Flags().StringVar(&o.Dataset, "dataset", "nsclc-radiomics", "catalog entry whose ROI rule and cohort name hold")
+	cmd.Flags().StringArrayVar(&o.ROI, "roi", nil, "name of the tumour ROI, in order of preference (default: the catalog entry's rule)")
+	cmd.Flags().BoolVar(&o.NoVolumes, "no-volumes", false, "do not keep the 1 mm volume and mask (60 to 120 MB a patient)")
+	cmd.Flags().IntVar(&o.Jobs, "jobs", 1, "patients at a time (up to 1 GB of memory each)")
+	return cmd
+}
+
+func predictCommand() *cobra.Command {
+	var o experiments.PredictOptions
+	cmd := &cobra.Command{
+		Use:   "predict RUN FOLDER",
+		Short: "Score the patients in a folder tree of DICOM with a trained run",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Run, o.Folder, o.Progress = args[0], args[1], experiments.NewProgress(os.Stderr)
+			return experiments.Predict(cmd.Context(), o, os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&o.Dataset, "dataset", "nsclc-radiomics", "catalog entry whose ROI rule holds")
+	cmd.Flags().StringArrayVar(&o.ROI, "roi", nil, "name of the tumour ROI, in order of preference (default: the catalog entry's rule)")
+	cmd.Flags().StringVar(&o.Out, "out", "", "also write the scores as a table (.arrow or .parquet)")
+	return cmd
+}
+
+func compareCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "compare RUN RUN...",
+		Short: "Show what differs between runs: their configs, and their metrics side by side",
+		Args:  cobra.MinimumNArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return experiments.Compare(args, out, os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "HTML file to write (default: compare-<runs>.html beside the first run)")
+	return cmd
+}
+
+func verifyCommand() *cobra.Command {
+	var mirror string
+	cmd := &cobra.Command{
+		Use:   "verify RUN...",
+		Short: "Recompute the hashes of a run's inputs and outputs",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			env, err := environment("", mirror, 0)
+			if err != nil {
+				return err
+			}
+			for _, run := range args {
+				if err := experiments.Verify(run, env, os.Stdout); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&mirror, "mirror", "", "data folder (default: $HOUNSFIELD_MIRROR, else what `hounsfield fetch` downloaded)")
+	return cmd
+}
+
+func fetchCommand() *cobra.Command {
+	var mirror, dest string
+	cmd := &cobra.Command{
+		Use:   "fetch DATASET",
+		Short: "Download a public data set, or copy it from a mirror, and verify every file",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return experiments.Fetch(cmd.Context(), args[0], dest, mirror, experiments.NewProgress(os.Stderr), os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&mirror, "mirror", "", "copy from this folder instead of the network")
+	cmd.Flags().StringVar(&dest, "dest", "", "folder to write to (default: ~/.local/share/hounsfield)")
+	return cmd
+}
+
+func datasetsCommand() *cobra.Command {
+	var mirror string
+	cmd := &cobra.Command{
+		Use:   "datasets [DATASET]",
+		Short: "List the public data sets known here, or show one: licence, citation, files",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return experiments.ShowDataset(args[0], mirror, os.Stdout)
+			}
+			return experiments.ListDatasets(mirror, os.Stdout)
+		},
+	}
+	cmd.Flags().StringVar(&mirror, "mirror", "", "data folder to look in")
+	return cmd
+}
+
+func testCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:                "test [go test arguments]",
+		Short:              "Run the tests of the source tree in this folder",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir, err := filepath.Abs(".")
+			if err != nil {
+				return err
+			}
+			return runTests(dir, args)
+		},
+	}
+}
