@@ -158,8 +158,12 @@ func TestLoaderIsAFunctionOfSeedEpochAndStep(t *testing.T) {
 			t.Error("an epoch gone through twice differs")
 		}
 	}
-	if same(epoch(t, newLoader(t, set, labels, spec), 5), want) {
+	l := newLoader(t, set, labels, spec)
+	if same(epoch(t, l, 5), want) {
 		t.Error("the next epoch has the same batches")
+	}
+	if a, _ := l.pick(4, 0); func() bool { b, _ := l.pick(5, 0); return slices.Equal(a, b) }() {
+		t.Errorf("the next epoch begins with the same patients, %v", a)
 	}
 	spec.Seed++
 	if same(epoch(t, newLoader(t, set, labels, spec), 4), want) {
@@ -195,6 +199,9 @@ func TestLoaderStopsCleanly(t *testing.T) {
 		take(t, b)
 		break
 	}
+	for _, c := range set.Cubes {
+		c.HU[0]++ // nobody reads the cubes any more: go test -race sees it if someone does
+	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	why := errors.New("the user pressed Ctrl-C")
@@ -218,8 +225,7 @@ func TestLoaderStopsCleanly(t *testing.T) {
 			panic("out of the loop")
 		}
 	}()
-	// The workers are waited for, so nothing runs on: no grace time is needed, but the
-	// runtime's own goroutines may come and go.
+	// The workers are done when the loop ends, but may take a moment to be gone.
 	for range 100 {
 		if runtime.NumGoroutine() <= before {
 			return
