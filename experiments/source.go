@@ -133,7 +133,10 @@ func (p *phantomSource) study(ctx context.Context) (*study, error) {
 	s.scores = orNaN(p.made.Len())
 	spec := p.cfg.cubeSpec()
 	cubes, lost, err := makeCubes(ctx, p.env, "building the phantom cohort", p.made.Len(), func(i int) (cubeJob, bool) {
-		patient := s.cohort.Patients[i]
+		patient, spec := s.cohort.Patients[i], spec
+		if patient.Role != datasets.Train {
+			spec.Margin = 0 // only training shifts cubes
+		}
 		return cubeJob{
 			patient: patient.ID, cohort: patient.Cohort,
 			key: datasets.NewCubeKey(p.made.Source(i)+" code "+p.env.DataCode, spec),
