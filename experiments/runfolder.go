@@ -57,7 +57,7 @@ func openFolder(runs, experiment, hash string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock the run folder: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := tryLock(lock); err != nil {
 		lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, &BusyError{Dir: dir}
@@ -72,6 +72,20 @@ func openFolder(runs, experiment, hash string) (*Folder, error) {
 		}
 	}
 	return f, nil
+}
+
+// lockPatience is how long a process that was just killed may take to vanish.
+const lockPatience = 2 * time.Second
+
+// tryLock takes the lock of a run folder, which the kernel gives back when its
+// holder dies.
+func tryLock(lock *os.File) error {
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Since(start) > lockPatience {
+			return err
+		}
+	}
 }
 
 // Close gives the lock back.
