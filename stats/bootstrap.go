@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 )
 
 // resampler draws patients with replacement within each class, as counts per
@@ -47,22 +45,13 @@ func (r resampler) draw(seed uint64, b int, positives, negatives []int) {
 // each calls visit for every resample, spread over workers; visit must write only
 // to places that belong to resample b.
 func (r resampler) each(resamples int, seed uint64, workers int, visit func(b int, positives, negatives []int)) {
-	var next atomic.Int64
-	var group sync.WaitGroup
-	for range max(1, min(workers, resamples)) {
-		group.Go(func() {
-			positives, negatives := make([]int, len(r.score)), make([]int, len(r.score))
-			for {
-				b := int(next.Add(1)) - 1
-				if b >= resamples {
-					return
-				}
-				r.draw(seed, b, positives, negatives)
-				visit(b, positives, negatives)
-			}
-		})
-	}
-	group.Wait()
+	forEachResample(resamples, workers, func() func(int) {
+		positives, negatives := make([]int, len(r.score)), make([]int, len(r.score))
+		return func(b int) {
+			r.draw(seed, b, positives, negatives)
+			visit(b, positives, negatives)
+		}
+	})
 }
 
 func checkResamples(function string, resamples int) error {

@@ -255,61 +255,90 @@ func readCheckpoint(file string) (*state, error) {
 		return nil, err
 	}
 	defer f.Close()
-	damaged := func(problem string, err error) (*state, error) {
-		return nil, &CheckpointError{File: file, Problem: problem, Next: "it is passed over and the epoch before is used", Err: err}
-	}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
-	if info.Size() < int64(len(checkpointMagic)+8+sha256.Size) {
-		return damaged("is cut short", nil)
+	s, problem, err := decodeCheckpoint(f, info.Size())
+	if problem != "" {
+		return nil, &CheckpointError{File: file, Problem: problem, Next: "it is passed over and the epoch before is used", Err: err}
 	}
-	r := bufio.NewReaderSize(io.TeeReader(io.LimitReader(f, info.Size()-sha256.Size), sum), 1<<20)
+	return s, err
+}
+
+// decodeCheckpoint reads a checkpoint of that many bytes. A problem is what is wrong with its content; an error
+// without one is of the reader.
+func decodeCheckpoint(content io.ReaderAt, size int64) (s *state, problem string, err error) {
+	const cut = "is cut short"
 	start := make([]byte, len(checkpointMagic)+8)
+	body := size - int64(len(start)) - sha256.Size
+	if body < 0 {
+		return nil, cut, nil
+	}
+	sum := sha256.New()
+	r := bufio.NewReaderSize(io.TeeReader(io.NewSectionReader(content, 0, size-sha256.Size), sum), 1<<20)
 	if _, err := io.ReadFull(r, start); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if string(start[:len(checkpointMagic)]) != checkpointMagic {
-		return damaged("is not a checkpoint of this program's format", nil)
+		return nil, "is not a checkpoint of this program's format", nil
 	}
 	length := binary.LittleEndian.Uint64(start[len(checkpointMagic):])
-	if length > uint64(info.Size()) {
-		return damaged("is cut short", nil)
+	if length > uint64(body) {
+		return nil, cut, nil
 	}
 	header := make([]byte, length)
 	if _, err := io.ReadFull(r, header); err != nil {
-		return damaged("is cut short", err)
+		return nil, "", err
 	}
-	var s state
-	if err := json.Unmarshal(header, &s); err != nil {
-		return damaged("has a header that cannot be read", err)
+	s = new(state)
+	if err := json.Unmarshal(header, s); err != nil {
+		return nil, "has a header that cannot be read", err
 	}
-	left := info.Size() - int64(len(start)) - int64(length) - sha256.Size
+	left := body - int64(length)
 	for _, list := range [][]savedVariable{s.Variables, s.Best} {
 		for i := range list {
 			if list[i].Bytes < 0 || int64(list[i].Bytes) > left {
-				return damaged("is cut short", nil)
+				return nil, cut, nil
 			}
 			left -= int64(list[i].Bytes)
 			list[i].data = make([]byte, list[i].Bytes)
 			if _, err := io.ReadFull(r, list[i].data); err != nil {
-				return damaged("is cut short", err)
+				return nil, "", err
 			}
 		}
 	}
 	if left != 0 {
-		return damaged("is longer than its header says", nil)
+		return nil, "is longer than its header says", nil
 	}
 	want := make([]byte, sha256.Size)
-	if _, err := f.ReadAt(want, info.Size()-sha256.Size); err != nil {
-		return nil, err
+	if _, err := content.ReadAt(want, size-sha256.Size); err != nil && !errors.Is(err, io.EOF) {
+		return nil, "", err
 	}
-	if got := sum.Sum(nil); !slices.Equal(got, want) {
-		return damaged("does not match its checksum", nil)
+	if !slices.Equal(sum.Sum(nil), want) {
+		return nil, "does not match its checksum", nil
 	}
-	return &s, nil
+	return s, "", nil
+}
+
+// removeCheckpoints empties a folder of checkpoints, whole ones and those that a killed training was writing.
+func removeCheckpoints(dir string, whole bool) error {
+	patterns := []string{".epoch-*.ckpt*"} // renameio's temporary names
+	if whole {
+		patterns = append(patterns, "epoch-*.ckpt")
+	}
+	for _, p := range patterns {
+		files, err := filepath.Glob(filepath.Join(dir, p))
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				return &CheckpointError{File: f, Problem: "is in the way of training", Next: "remove it", Err: err}
+			}
+		}
+	}
+	return nil
 }
 
 // Load reads the best weights from the newest whole checkpoint of a training's folder.

@@ -11,8 +11,8 @@ import "github.com/gomlx/gomlx/core/graph"
 // GoMLX offers a custom gradient only for an identity of one node. So every input and every output gets such an
 // identity: the outputs' identities record what arrives, and the inputs' identities throw away what automatic
 // differentiation found for the forward computation and return backward's answer instead. What was thrown away
-// has no user, and every engine drops such nodes before running. The same holds for gradients of inputs that
-// nobody asked for: the gradient with respect to the first layer's input is never computed.
+// has no user, and every engine drops such nodes before running. The same holds for gradients of inputs that nobody
+// asked for.
 func withGradient(inputs []*graph.Node, forward func(in []*graph.Node) []*graph.Node,
 	backward func(in, v []*graph.Node) []*graph.Node) []*graph.Node {
 

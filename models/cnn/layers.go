@@ -53,7 +53,7 @@ func normaliseTraining(parts []*graph.Node, l normLayer, epsilon, activityL2 flo
 				squares[i] = graph.Square(centred[i])
 			}
 			variance := graph.DivScalar(sumPositions(squares), count)
-			inverse = graph.Inverse(graph.Sqrt(graph.AddScalar(variance, epsilon)))
+			inverse = graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, epsilon)))
 			factor := graph.Mul(scale, inverse)
 			outs := make([]*graph.Node, n+1)
 			for i, c := range centred {

@@ -29,7 +29,7 @@ func checkGradient(t *testing.T, name string, loss func(in []*graph.Node) *graph
 		for i, a := range in {
 			args[i] = a.tensor(dtypes.Float64)
 		}
-		out, err := exec.Exec(args...)
+		out, err := exec.Call(args...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func weighted(nodes ...*graph.Node) *graph.Node {
 func TestGradientsPassFiniteDifferences(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	checkGradient(t, "convolution", func(in []*graph.Node) *graph.Node {
-		return weighted(graph.Square(convolve(in[0], in[1])))
+		return weighted(graph.Square(convolve(in[0], in[1], &queue{}, false)))
 	}, randomArray(rng, 2, 4, 2, 5, 3), randomArray(rng, 3, 2, 2, 2, 2))
 	checkGradient(t, "max pool", func(in []*graph.Node) *graph.Node {
 		return weighted(graph.Square(maxPool(in[0], 2)))
@@ -175,7 +175,7 @@ func TestDropout(t *testing.T) {
 			return activateTraining(graph.Ones(state.Graph(), random.Shape()), 0.1, drop, random)
 		})
 		kept := 0
-		for _, v := range fromTensor(exec.MustExec(state)[0]).v {
+		for _, v := range fromTensor(exec.MustCall(state)[0]).v {
 			switch {
 			case v == float64(float32(1/(1-drop))):
 				kept++

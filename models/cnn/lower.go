@@ -22,22 +22,41 @@ import (
 // The shifts along the width need not be columns at all: k products, one for each shift, added up with their shift,
 // give the same. That trades k times fewer columns for k times more outputs; see newConvolution for the choice.
 
-// maxColumnValues bounds the columns of one product (256 MiB in float32): a larger convolution is done in slabs
-// along depth, one after the other.
-var maxColumnValues = 64 << 20
+// maxColumnValues bounds the columns of one product (128 MiB in float32): a larger convolution is done in slabs
+// along depth.
+var maxColumnValues = 32 << 20
 
-// keepColumnValues is the size up to which the forward pass keeps its columns for the weight gradient; beyond it
-// they are built again in the backward pass.
+// keepColumnValues is the size up to which a convolution of one part is small: it keeps its columns for the weight
+// gradient. Larger ones build them again in the backward pass, and wait for each other (see queue).
 var keepColumnValues = 16 << 20
+
+// queue lets large pieces of work, of all parts of a batch, begin in order and only two at a time. The engine begins
+// everything it can, and would hold the columns of all pieces at once; two keep its threads busy.
+type queue struct{ ends []*graph.Node }
+
+// wait returns x, available once there is room for a piece of work that starts from it.
+func (q *queue) wait(x *graph.Node) *graph.Node {
+	if len(q.ends) < 2 {
+		return x
+	}
+	return graph.SchedulingBarrier(x, q.ends[len(q.ends)-2])
+}
+
+// end tells where the last piece of work ends.
+func (q *queue) end(y *graph.Node) { q.ends = append(q.ends, y) }
 
 // convolve is the valid convolution (cross-correlation, stride 1, no padding) of one part.
 //
 // x is [in, depth, cubes, height, width], weights [out, in, k, k, k] with the kernel's axes in the order depth,
 // height, width. The result is [out, depth-k+1, cubes, height-k+1, width-k+1]. There is no bias: it is added by the
 // normalisation that follows. The gradients with respect to x and weights are exact.
-func convolve(x, weights *graph.Node) *graph.Node {
+//
+// The parts of one layer share a queue. first says that x is the network's input and needs no gradient: later work
+// would wait for it in the queue, and so have it computed.
+func convolve(x, weights *graph.Node, q *queue, first bool) *graph.Node {
 	weights.AssertDims(-1, x.Shape().Dimensions[0], -1, -1, -1)
 	c := newConvolution(x, weights)
+	c.queue = q
 	var kept *graph.Node
 	out := withGradient([]*graph.Node{x, weights},
 		func(in []*graph.Node) []*graph.Node {
@@ -46,7 +65,11 @@ func convolve(x, weights *graph.Node) *graph.Node {
 			return []*graph.Node{y}
 		},
 		func(in, v []*graph.Node) []*graph.Node {
-			return []*graph.Node{c.inputGradient(in[1], v[0]), c.weightGradient(in[0], v[0], kept)}
+			gradients := []*graph.Node{nil, c.weightGradient(in[0], v[0], kept)}
+			if !first {
+				gradients[0] = c.inputGradient(in[1], v[0])
+			}
+			return gradients
 		})
 	return out[0]
 }
@@ -70,6 +93,7 @@ type convolution struct {
 	depth, height, width    int // of the input
 	depthO, heightO, widthO int // of the output
 	lowering                lowering
+	queue                   *queue
 }
 
 func newConvolution(x, weights *graph.Node) convolution {
@@ -116,18 +140,20 @@ func (c convolution) forward(x, weights *graph.Node) (y, kept *graph.Node) {
 		columns, crop = c.planeColumns, c.addShifts
 		perPlane /= c.k
 	}
+	small := perPlane*c.depthO <= keepColumnValues
 	var done []*graph.Node
-	for i, s := range slabs(c.depthO, perPlane) {
-		xs := x
-		if i > 0 {
-			// One slab after the other: otherwise the engine would build the columns of all of them at once.
-			xs = graph.SchedulingBarrier(x, done[i-1])
+	for _, s := range slabs(c.depthO, perPlane) {
+		if small {
+			kept = columns(x, s)
+			done = append(done, crop(product(w, kept), s[1]-s[0]))
+			continue
 		}
-		kept = columns(xs, s)
-		done = append(done, crop(product(w, kept), s[1]-s[0]))
+		y := crop(product(w, columns(c.queue.wait(x), s)), s[1]-s[0])
+		c.queue.end(y)
+		done = append(done, y)
 	}
-	if c.lowering == allShifts || len(done) > 1 || perPlane*c.depthO > keepColumnValues {
-		kept = nil
+	if c.lowering == allShifts {
+		kept = nil // weightGradient works with fewer
 	}
 	return join(done, 1), kept
 }
@@ -224,13 +250,12 @@ func (c convolution) weightGradient(x, v, kept *graph.Node) *graph.Node {
 		columns := kept
 		if kept == nil {
 			// Not before the gradient is there: columns built early would lie in memory until then.
-			after := v
-			if sum != nil {
-				after = sum
-			}
-			columns = build(graph.SchedulingBarrier(x, after), s)
+			columns = build(c.queue.wait(graph.SchedulingBarrier(x, v)), s)
 		}
 		g := part(cutAxis(v, 1, s[0], s[1]), columns)
+		if perPlane*c.depthO > keepColumnValues {
+			c.queue.end(g)
+		}
 		if sum == nil {
 			sum = g
 		} else {
@@ -265,15 +290,17 @@ func (c convolution) padToInput(v *graph.Node) *graph.Node {
 func (c convolution) inputGradient(weights, v *graph.Node) *graph.Node {
 	// [out, in, z, y, x] flipped in z and y becomes [x, in, out, z, y].
 	w := graph.Reverse(graph.Reshape(weights, c.out, c.in, c.k*c.k, c.k), 2)
-	w = graph.Reshape(graph.TransposeAllDims(w, 3, 1, 0, 2), c.k*c.in, c.out*c.k*c.k)
+	w = graph.Reshape(graph.TransposeAllAxes(w, 3, 1, 0, 2), c.k*c.in, c.out*c.k*c.k)
 	// In the flat order the zeros at the end of a line are also those before the next: only depth and the very
 	// first line need zeros in front.
 	v = c.padToInput(v)
+	perPlane := c.out * c.k * c.k * c.plane()
+	small := perPlane*c.depth <= keepColumnValues
 	var done []*graph.Node
-	for i, s := range slabs(c.depth, c.out*c.k*c.k*c.plane()) {
+	for _, s := range slabs(c.depth, perPlane) {
 		vs := v
-		if i > 0 {
-			vs = graph.SchedulingBarrier(v, done[i-1])
+		if !small {
+			vs = c.queue.wait(v)
 		}
 		q := product(w, unfoldRows(c.gradientRows(vs, s), c.k, c.width, 0))
 		var sum *graph.Node
@@ -285,6 +312,9 @@ func (c convolution) inputGradient(weights, v *graph.Node) *graph.Node {
 			} else {
 				sum = graph.Add(sum, g)
 			}
+		}
+		if !small {
+			c.queue.end(sum)
 		}
 		done = append(done, graph.Reshape(sum, c.in, s[1]-s[0], c.cubes, c.height, c.width))
 	}

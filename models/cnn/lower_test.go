@@ -77,7 +77,7 @@ func run(t testing.TB, b compute.Backend, dt dtypes.DType, fn func(in []*graph.N
 	for i, a := range in {
 		args[i] = a.tensor(dt)
 	}
-	outs, err := exec.Exec(args...)
+	outs, err := exec.Call(args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func convolveOracle(x, w, v *array) (y, dx, dw *array) {
 }
 
 func convolveWithGradients(in []*graph.Node) []*graph.Node {
-	y := convolve(in[0], in[1])
+	y := convolve(in[0], in[1], &queue{}, false)
 	g := graph.Gradient(graph.ReduceAllSum(graph.Mul(y, in[2])), in[0], in[1])
 	return []*graph.Node{y, g[0], g[1]}
 }

@@ -202,7 +202,8 @@ func (b *builder) next() layer {
 
 func (b *builder) convolve() {
 	l := b.next()
-	b.linear(l, func(x, w *graph.Node) *graph.Node { return convolve(x, w) })
+	q := &queue{}
+	b.linear(l, func(x, w *graph.Node) *graph.Node { return convolve(x, w, q, b.layer == 1) })
 }
 
 func (b *builder) dense() {
@@ -269,7 +270,7 @@ func (b *builder) activate(slope, drop float64) {
 func (b *builder) flatten() {
 	for i, p := range b.parts {
 		cubes := p.Shape().Dimensions[2]
-		b.parts[i] = graph.Reshape(graph.TransposeAllDims(p, 1, 3, 4, 0, 2), -1, cubes)
+		b.parts[i] = graph.Reshape(graph.TransposeAllAxes(p, 1, 3, 4, 0, 2), -1, cubes)
 	}
 	b.parts = []*graph.Node{join(b.parts, 1)}
 }

@@ -115,7 +115,6 @@ func (s *scorer) logits(ctx context.Context, cubes [][]float32) ([][2]float64, e
 			for i, c := range batch {
 				copy(flat[i*volume:], c)
 			}
-			clear(flat[len(batch)*volume:])
 		})
 		if err != nil {
 			return nil, fmt.Errorf("filling a batch of cubes: %w", err)
@@ -146,7 +145,7 @@ func checkCube(what string, c []float32, volume, edge int) error {
 			Next: "cut it to the input size of the network"}
 	}
 	for i, v := range c {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+		if v-v != 0 { // NaN or infinite
 			return &DataError{What: what, Problem: fmt.Sprintf("value %d is %v", i, v), Next: "look at the scan it was cut from"}
 		}
 	}

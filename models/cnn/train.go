@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"time"
 
 	"github.com/gomlx/compute/dtypes"
@@ -26,12 +25,12 @@ type TrainConfig struct {
 	MaxEpochs    int     `yaml:"max_epochs" json:"max_epochs"`       //
 	Patience     int     `yaml:"patience" json:"patience"`           // epochs without a better tune AUC before training stops
 	LearningRate float64 `yaml:"learning_rate" json:"learning_rate"` //
-	Seed         int64   `yaml:"seed" json:"seed"`                   // of the first weights and of dropout
+	Seed         int64   `yaml:"-" json:"seed"`                      // of the first weights and of dropout
 }
 
 // DefaultTrainConfig returns the settings that suit the small network.
 func DefaultTrainConfig() TrainConfig {
-	return TrainConfig{Batch: 16, MaxEpochs: 15, Patience: 6, LearningRate: 1e-3, Seed: 1}
+	return TrainConfig{Batch: 16, MaxEpochs: 20, Patience: 8, LearningRate: 1e-3, Seed: 1}
 }
 
 // Validate checks the settings. Errors: *SpecError.
@@ -204,39 +203,33 @@ func (d Data) check(spec Spec) error {
 
 // begin fills the store from the newest checkpoint, or anew.
 func (t *training) begin() error {
-	if t.opts.Dir != "" && t.opts.Resume {
-		s, err := newestCheckpoint(t.opts.Dir, t.opts.OnWarning)
-		if err != nil {
-			return err
-		}
-		if s != nil {
-			if hash(s.Spec) != hash(t.Spec) || hash(s.Config) != hash(t.Config) {
-				return &CheckpointError{File: checkpointFile(t.opts.Dir, s.Epoch), Problem: "belongs to a training with other settings",
-					Next: "use the settings it began with, or another folder"}
-			}
-			t.state = *s
-			if err := restore(t.store, s.Variables); err != nil {
-				return &CheckpointError{File: checkpointFile(t.opts.Dir, s.Epoch), Problem: "cannot be used", Next: "remove it", Err: err}
-			}
-			t.Variables = nil
-			for _, r := range t.History {
-				t.opts.OnEpoch(r)
-			}
-			return nil
-		}
+	if t.opts.Dir == "" {
+		return t.network.initialise(t.store, t.Config.Seed, dtypes.Float32)
 	}
-	if t.opts.Dir != "" && !t.opts.Resume {
-		files, err := checkpointFiles(t.opts.Dir)
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			if err := os.Remove(f); err != nil {
-				return &CheckpointError{File: f, Problem: "is in the way of a new training", Next: "remove it", Err: err}
-			}
-		}
+	if err := removeCheckpoints(t.opts.Dir, !t.opts.Resume); err != nil {
+		return err
 	}
-	return t.network.initialise(t.store, t.Config.Seed, dtypes.Float32)
+	s, err := newestCheckpoint(t.opts.Dir, t.opts.OnWarning)
+	if err != nil {
+		return err
+	}
+	if s == nil {
+		return t.network.initialise(t.store, t.Config.Seed, dtypes.Float32)
+	}
+	file := checkpointFile(t.opts.Dir, s.Epoch)
+	if hash(s.Spec) != hash(t.Spec) || hash(s.Config) != hash(t.Config) {
+		return &CheckpointError{File: file, Problem: "belongs to a training with other settings",
+			Next: "use the settings it began with, or another folder"}
+	}
+	if err := guard("restoring of the checkpoint", "none", func() error { return restore(t.store, s.Variables) }); err != nil {
+		return &CheckpointError{File: file, Problem: "cannot be used", Next: "remove it", Err: err}
+	}
+	t.state = *s
+	t.Variables = nil
+	for _, r := range t.History {
+		t.opts.OnEpoch(r)
+	}
+	return nil
 }
 
 func (t *training) close() {

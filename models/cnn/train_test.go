@@ -1,6 +1,7 @@
 package cnn
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -273,7 +274,10 @@ func TestDamagedCheckpointFallsBack(t *testing.T) {
 			t.Errorf("%s: training from the epoch before ends differently", name)
 		}
 	}
-	// Both damaged: Load says so, training begins anew.
+	// Both damaged, and a piece that a killed training was writing: Load says so, training begins anew.
+	if err := os.WriteFile(filepath.Join(dir, ".epoch-0004.ckpt123456"), content[:99], 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range files {
 		if err := os.WriteFile(f, content[:50], 0o644); err != nil {
 			t.Fatal(err)
@@ -297,6 +301,40 @@ func TestDamagedCheckpointFallsBack(t *testing.T) {
 	if len(leftovers) != keptCheckpoints {
 		t.Errorf("the folder holds %v", leftovers)
 	}
+}
+
+func FuzzDecodeCheckpoint(f *testing.F) {
+	s := &state{Spec: tiny(), Config: tinyConfig(), Epoch: 1,
+		Variables: []savedVariable{{Path: "/conv1/bias", DType: "Float32", Dims: []int{2}, Bytes: 8, data: make([]byte, 8)}}}
+	var b bytes.Buffer
+	if err := s.write(&b); err != nil {
+		f.Fatal(err)
+	}
+	whole := b.Bytes()
+	f.Add(whole)
+	f.Add(whole[:60])
+	f.Add(flip(whole, 9))
+	f.Add(flip(whole, len(whole)-40))
+	f.Add([]byte(checkpointMagic))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		got, problem, err := decodeCheckpoint(bytes.NewReader(content), int64(len(content)))
+		if err != nil && problem == "" {
+			t.Fatalf("reading from memory failed: %v", err)
+		}
+		if (problem == "") != (got != nil) {
+			t.Fatalf("problem %q with state %v", problem, got)
+		}
+		if got == nil {
+			return
+		}
+		var again bytes.Buffer
+		if err := got.write(&again); err != nil {
+			t.Fatal(err)
+		}
+		if _, problem, _ := decodeCheckpoint(bytes.NewReader(again.Bytes()), int64(again.Len())); problem != "" {
+			t.Fatalf("what was read and written again %s", problem)
+		}
+	})
 }
 
 func flip(b []byte, at int) []byte {
@@ -425,22 +463,40 @@ func TestEarlyStop(t *testing.T) {
 	cfg.MaxEpochs, cfg.Patience = 9, 2
 	d := tinyData(14)
 	calls := 0
-	aucs := []float64{0.6, 0.7, 0.65, 0.7, 0.1}
+	aucs := []float64{0.6, 0.7, 0.65, 0.69, 0.8}
 	d.AUC = func([]float64, []bool) float64 { calls++; return aucs[calls-1] }
 	var seen []int
 	r, err := Train(context.Background(), e, tiny(), cfg, d, Options{OnEpoch: func(r EpochRecord) { seen = append(seen, r.Epoch) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Epoch 4 has the AUC of epoch 2: the tune loss decides whether it is better.
-	want := 2
-	if r.History[3].Best {
-		want = 4
+	if !r.StoppedEarly || r.BestEpoch != 2 || !slices.Equal(seen, []int{1, 2, 3, 4}) {
+		t.Errorf("best epoch %d, stopped early %t, epochs %v; two without a better AUC should end it", r.BestEpoch, r.StoppedEarly, seen)
 	}
-	if (r.History[3].TuneLoss < r.History[1].TuneLoss) != (want == 4) {
-		t.Errorf("of two epochs of equal AUC the one of higher loss was taken: %+v", r.History)
+}
+
+// Of epochs with the same AUC, the one with the lowest tune loss is best.
+func TestEqualAUCIsDecidedByTheLoss(t *testing.T) {
+	e := openGo(t)
+	cfg := tinyConfig()
+	cfg.MaxEpochs, cfg.Patience = 8, 8
+	d := tinyData(14)
+	d.AUC = func([]float64, []bool) float64 { return 0.5 }
+	r, err := Train(context.Background(), e, tiny(), cfg, d, Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if r.BestEpoch != want || !r.StoppedEarly && len(r.History) < 9 || len(r.History) != len(seen) {
-		t.Errorf("best epoch %d of %d, stopped early %t, told of %v", r.BestEpoch, len(r.History), r.StoppedEarly, seen)
+	lowest, bests := math.Inf(1), 0
+	for _, h := range r.History {
+		if h.Best != (h.TuneLoss < lowest) {
+			t.Errorf("epoch %d of loss %g after %g: best is %t", h.Epoch, h.TuneLoss, lowest, h.Best)
+		}
+		if h.Best {
+			bests++
+		}
+		lowest = min(lowest, h.TuneLoss)
+	}
+	if bests < 2 || r.History[r.BestEpoch-1].TuneLoss != lowest {
+		t.Errorf("%d epochs were best, the last of them %d: %+v", bests, r.BestEpoch, r.History)
 	}
 }

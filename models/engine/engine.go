@@ -8,8 +8,11 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
+	"os"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -75,6 +78,7 @@ func openGo() (compute.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	limitMemory()
 	if workers := reflect.Indirect(reflect.ValueOf(backend)).FieldByName("Workers"); workers.IsValid() {
 		if pool, ok := workers.Interface().(interface{ SetMaxParallelism(int) }); ok {
 			pool.SetMaxParallelism(-1)
@@ -83,6 +87,19 @@ func openGo() (compute.Backend, error) {
 	}
 	backend.Finalize()
 	return nil, errors.New("this version of github.com/gomlx/compute has no SetMaxParallelism: build with the version in go.mod")
+}
+
+// memoryLimit is the process's memory, in bytes, above which unused buffers are given back at once.
+const memoryLimit = 3 << 30
+
+// limitMemory keeps the pure-Go engine from holding twice the memory that it needs. Its buffers go to a pool and leave
+// it only at garbage collections, which Go by default starts when the heap has doubled: a training step of the study's
+// network then peaks at 8 GB, with the limit at 3 GB and in the same time. It is not a hard limit, and it is left alone
+// where the user has set one.
+func limitMemory() {
+	if os.Getenv("GOMEMLIMIT") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 }
 
 // Names returns the names that Open accepts, auto first.

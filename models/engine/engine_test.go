@@ -2,6 +2,8 @@ package engine
 
 import (
 	"errors"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +30,9 @@ func TestOpen(t *testing.T) {
 		}
 		if strings.Contains(e.Why, "vector instructions on") != e.SIMD {
 			t.Errorf("Why and SIMD=%t disagree: %q", e.SIMD, e.Why)
+		}
+		if os.Getenv("GOMEMLIMIT") == "" && debug.SetMemoryLimit(-1) != memoryLimit {
+			t.Error("the process has no memory limit")
 		}
 		e.Close()
 		if !e.Backend.IsFinalized() {
@@ -79,7 +84,7 @@ func TestManyProductsAtATime(t *testing.T) {
 	done := make(chan struct{})
 	work.Go(func() {
 		for range 20 {
-			for _, o := range exec.MustExec(in...) {
+			for _, o := range exec.MustCall(in...) {
 				o.MustFinalizeAll()
 			}
 		}
