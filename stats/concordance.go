@@ -45,13 +45,18 @@ func HarrellC(time []float64, event []bool, score []float64, level float64) (Con
 	if err := checkConcordance("HarrellC", time, event, score, level); err != nil {
 		return ConcordanceResult{}, err
 	}
-	weight := make([]float64, len(time))
+	r, _, err := concordance("HarrellC", "Harrell", time, event, score, harrellWeights(event), math.Inf(1), level)
+	return r, err
+}
+
+func harrellWeights(event []bool) []float64 {
+	weight := make([]float64, len(event))
 	for i, e := range event {
 		if e {
 			weight[i] = 1
 		}
 	}
-	return concordance("Harrell", time, event, score, weight, math.Inf(1), level)
+	return weight
 }
 
 // UnoC gives Uno's concordance index up to tau days: [HarrellC] with each comparable
@@ -74,28 +79,30 @@ func UnoC(time []float64, event []bool, score []float64, tau, level float64) (Co
 	if err := checkConcordance("UnoC", time, event, score, level); err != nil {
 		return ConcordanceResult{}, err
 	}
-	if !(tau > 0) {
-		return ConcordanceResult{}, &InputError{"UnoC", "tau", -1, fmt.Sprint(tau), "a positive number of days or +Inf", "use math.Inf(1) for no truncation"}
+	if err := checkTau("UnoC", tau); err != nil {
+		return ConcordanceResult{}, err
 	}
-	// G just before each time, in the order of time.
-	steps := instants(time, event)
-	before := make([]float64, len(steps))
-	g := 1.0
-	for i, s := range steps {
-		before[i] = g
-		if s.censored > 0 {
-			rest := float64(s.atRisk - s.deaths)
-			g *= (rest - float64(s.censored)) / rest
-		}
+	r, _, err := concordance("UnoC", "Uno", time, event, score, unoWeights(time, event, tau), tau, level)
+	return r, err
+}
+
+func checkTau(function string, tau float64) error {
+	if tau > 0 {
+		return nil
 	}
+	return &InputError{function, "tau", -1, fmt.Sprint(tau), "a positive number of days or +Inf", "use math.Inf(1) for no truncation"}
+}
+
+// unoWeights is 1/G(t-)^2 for each death at t <= tau, 0 for the others.
+func unoWeights(time []float64, event []bool, tau float64) []float64 {
+	g := newCensoring(time, event)
 	weight := make([]float64, len(time))
 	for i, t := range time {
 		if event[i] && t <= tau {
-			k, _ := slices.BinarySearchFunc(steps, t, func(s instant, t float64) int { return cmp.Compare(s.time, t) })
-			weight[i] = 1 / square(before[k])
+			weight[i] = 1 / square(g.before[g.step(t)])
 		}
 	}
-	return concordance("Uno", time, event, score, weight, tau, level)
+	return weight
 }
 
 func checkConcordance(function string, time []float64, event []bool, score []float64, level float64) error {
@@ -119,8 +126,9 @@ func checkConcordance(function string, time []float64, event []bool, score []flo
 //
 // Two sweeps over time give every patient the weight of his concordant, discordant
 // and tied pairs, as the one who died first (partners still at risk, counted by
-// score in a Fenwick tree) and as the other one (earlier deaths, by score).
-func concordance(method string, time []float64, event []bool, score, weight []float64, tau, level float64) (ConcordanceResult, error) {
+// score in a Fenwick tree) and as the other one (earlier deaths, by score). influence
+// is the derivative of C in the weight of each patient.
+func concordance(function, method string, time []float64, event []bool, score, weight []float64, tau, level float64) (r ConcordanceResult, influence []float64, err error) {
 	n := len(time)
 	distinct := slices.Clone(score)
 	slices.Sort(distinct)
@@ -146,7 +154,7 @@ func concordance(method string, time []float64, event []bool, score, weight []fl
 		}
 		return cmp.Compare(a, b)
 	})
-	r := ConcordanceResult{Method: method, Level: level, Tau: tau, N: n}
+	r = ConcordanceResult{Method: method, Level: level, Tau: tau, N: n}
 	con, dis, tied := make([]float64, n), make([]float64, n), make([]float64, n)
 
 	// As the one who died first: who is still there, later or censored that day.
@@ -202,19 +210,21 @@ func concordance(method string, time []float64, event []bool, score, weight []fl
 
 	pairs := r.Concordant + r.Discordant + r.TiedScore
 	if !(pairs > 0) {
-		return ConcordanceResult{}, &InputError{method + "C", "time", -1, "without a comparable pair",
+		return ConcordanceResult{}, nil, &InputError{function, "time", -1, "without a comparable pair",
 			"at least one death (up to tau) that somebody outlived", "choose a larger cohort or longer follow-up"}
 	}
 	r.C = (r.Concordant + r.TiedScore/2) / pairs
-	// Influence of one patient on Somers' D = 2C - 1.
+	// By way of Somers' D = 2C - 1.
 	somers := (r.Concordant - r.Discordant) / pairs
 	sum := 0.0
+	influence = make([]float64, n)
 	for i := range n {
-		sum += square((con[i] - dis[i] - somers*(con[i]+dis[i]+tied[i])) / pairs)
+		influence[i] = (con[i] - dis[i] - somers*(con[i]+dis[i]+tied[i])) / (2 * pairs)
+		sum += square(influence[i])
 	}
-	r.SE = math.Sqrt(sum) / 2
+	r.SE = math.Sqrt(sum)
 	r.Low, r.High = clippedInterval(r.C, r.SE, level)
-	return r, nil
+	return r, influence, nil
 }
 
 // fenwick holds a weight per rank and sums ranges of them in O(log n).

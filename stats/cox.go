@@ -1,35 +1,44 @@
 package stats
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // CoxTerm is one covariate of a proportional hazards model.
 type CoxTerm struct {
 	Coef      float64 // log hazard ratio per unit of the covariate
-	SE        float64 // its standard error, from the information at the maximum
+	SE        float64 // its standard error: from the information at the maximum, or robust
 	HR        float64 // exp(Coef): above 1 = more deaths with a higher value
 	Low, High float64 // exp(Coef -+ z SE), confidence interval of HR
 	Z         float64 // Coef / SE
 	P         float64 // two-sided
+	ModelSE   float64 // from the information, whether robust or not
 }
 
-// CoxResult is a fitted proportional hazards model.
+// CoxResult is a fitted proportional hazards model. Its methods give residuals, the
+// test of proportional hazards, the baseline and predictions; they need a value that
+// [Cox] returned, not one read back from a file.
 type CoxResult struct {
 	Terms           []CoxTerm   // in the order of the columns of x
-	Covariance      [][]float64 // of the coefficients
+	Covariance      [][]float64 // of the coefficients; robust if asked for
+	ModelCovariance [][]float64 // the inverse of the information
 	LogLikelihood   float64     // partial, at the maximum
 	NullLikelihood  float64     // log partial likelihood with all coefficients zero
 	LikelihoodRatio ChiSquareTest
-	Wald            ChiSquareTest
-	Score           ChiSquareTest // with one 0/1 covariate and no ties, the log-rank test
-	Level           float64       // of the intervals
+	Wald            ChiSquareTest  // with Covariance; NaN where that is singular (fewer clusters than covariates)
+	Score           ChiSquareTest  // with one 0/1 covariate and no ties, the log-rank test
+	RobustScore     *ChiSquareTest // with the sandwich variance at zero; nil unless robust or where that is singular
+	Ties            Ties
+	Strata          int     // strata with patients; 1 when not stratified
+	Robust          bool    // sandwich variance
+	Clusters        int     // independent units of the sandwich variance; N unless clustered
+	Level           float64 // of the intervals
 	N               int
 	Events          int
 	Iterations      int // Newton steps taken
+
+	fitted *coxFit
 }
 
 // ConvergenceError says that a fit has no answer: the likelihood has no maximum
@@ -46,11 +55,55 @@ func (e *ConvergenceError) Error() string {
 	return fmt.Sprintf("stats.%s: no maximum after %d steps: %s (column %d); %s", e.Function, e.Iterations, e.Reason, e.Column, e.Next)
 }
 
+// Ties is how deaths at the same time enter the partial likelihood.
+type Ties string
+
+// Efron's approximation is closer to the exact likelihood and R's default; Breslow's
+// is what SAS, Stata and scikit-survival do unless told otherwise.
+const (
+	Efron   Ties = "efron"
+	Breslow Ties = "breslow"
+)
+
+// CoxOption changes what [Cox] does.
+type CoxOption func(*coxOptions)
+
+type coxOptions struct {
+	ties       Ties
+	strata     []int
+	stratified bool
+	robust     bool
+	cluster    []int
+	clustered  bool
+}
+
+// CoxTies chooses between [Efron] (the default) and [Breslow]. In R: coxph(ties=).
+func CoxTies(ties Ties) CoxOption { return func(o *coxOptions) { o.ties = ties } }
+
+// CoxStrata gives every stratum (one label per patient) a baseline hazard of its own;
+// the coefficients are shared. In R: coxph(... + strata(s)).
+func CoxStrata(strata []int) CoxOption {
+	return func(o *coxOptions) { o.strata, o.stratified = strata, true }
+}
+
+// CoxRobust takes the standard errors from the sandwich estimate (Lin and Wei) instead
+// of the information, so that they hold when hazards are not proportional. In R:
+// coxph(robust=TRUE).
+//
+// Lin DY, Wei LJ. JASA 1989;84:1074-1078. doi:10.1080/01621459.1989.10478874
+func CoxRobust() CoxOption { return func(o *coxOptions) { o.robust = true } }
+
+// CoxCluster is [CoxRobust] for rows that belong together, such as two tumours of one
+// patient: one label per row; rows of one label count as one. In R: coxph(cluster=id).
+func CoxCluster(cluster []int) CoxOption {
+	return func(o *coxOptions) { o.cluster, o.clustered, o.robust = cluster, true, true }
+}
+
 // Cox fits a proportional hazards model, hazard(t|x) = h0(t) exp(coef . x), by
-// Newton's method on the partial likelihood with Efron's approximation for deaths
-// at the same time. x[i] holds the covariates of patient i; all rows are equally
-// long. A positive coefficient means that higher values die earlier. The three
-// tests are of all coefficients together being zero.
+// Newton's method on the partial likelihood, with Efron's approximation for deaths
+// at the same time unless [CoxTies] says otherwise. x[i] holds the covariates of
+// patient i; all rows are equally long. A positive coefficient means that higher
+// values die earlier. The tests are of all coefficients together being zero.
 //
 // In R: coxph(Surv(time, event) ~ x, ties="efron").
 //
@@ -62,9 +115,14 @@ func (e *ConvergenceError) Error() string {
 // may be infinite).
 //
 // Cox DR. JRSS B 1972;34:187-220. doi:10.1111/j.2517-6161.1972.tb00899.x; Efron B.
-// JASA 1977;72:557-565. doi:10.1080/01621459.1977.10480613
-func Cox(time []float64, event []bool, x [][]float64, level float64) (CoxResult, error) {
-	c, err := newCoxData(time, event, x)
+// JASA 1977;72:557-565. doi:10.1080/01621459.1977.10480613; Breslow N. Biometrics
+// 1974;30:89-99. doi:10.2307/2529620
+func Cox(time []float64, event []bool, x [][]float64, level float64, options ...CoxOption) (CoxResult, error) {
+	o := coxOptions{ties: Efron}
+	for _, option := range options {
+		option(&o)
+	}
+	c, err := newCoxData(time, event, x, o)
 	if err != nil {
 		return CoxResult{}, err
 	}
@@ -72,17 +130,23 @@ func Cox(time []float64, event []bool, x [][]float64, level float64) (CoxResult,
 		return CoxResult{}, err
 	}
 	p := c.columns
+	r := CoxResult{Ties: o.ties, Strata: c.strataCount(), Robust: o.robust, Level: level, N: len(c.time), Events: c.events}
 	beta := make([]float64, p)
-	now := c.at(beta)
-	if singular := c.factorise(now.information); singular >= 0 {
+	now, other := c.newState(), c.newState()
+	c.at(now, beta)
+	information := c.information(now, nil)
+	if singular := c.factorise(information); singular >= 0 {
 		return CoxResult{}, c.collinear(singular)
 	}
-	r := CoxResult{
-		NullLikelihood: now.logLikelihood, Score: newChiSquareTest(quadraticForm(now.information, now.gradient), p),
-		Level: level, N: len(c.time), Events: c.events,
+	r.NullLikelihood = now.logLikelihood
+	r.Score = newChiSquareTest(quadraticForm(information, now.gradient), p)
+	if o.robust {
+		var members []int
+		members, r.Clusters = c.clusters(o)
+		r.RobustScore = c.robustScore(now, members, r.Clusters)
 	}
 	for {
-		step := solve(now.information, now.gradient)
+		step := solve(information, now.gradient)
 		column, size := 0, 0.0
 		for j, d := range step {
 			if math.Abs(d) > size {
@@ -103,9 +167,10 @@ func Cox(time []float64, event []bool, x [][]float64, level float64) (CoxResult,
 			for j := range next {
 				next[j] = beta[j] + step[j]
 			}
-			candidate := c.at(next)
-			if candidate.logLikelihood >= floor {
-				beta, now = next, candidate
+			c.at(other, next)
+			if other.logLikelihood >= floor {
+				beta = next
+				now, other = other, now
 				break
 			}
 			if halvings == 30 {
@@ -115,7 +180,8 @@ func Cox(time []float64, event []bool, x [][]float64, level float64) (CoxResult,
 				step[j] /= 2
 			}
 		}
-		if singular := c.factorise(now.information); singular >= 0 {
+		information = c.information(now, nil)
+		if singular := c.factorise(information); singular >= 0 {
 			return CoxResult{}, &ConvergenceError{"Cox", r.Iterations, singular, "the information vanished while the coefficient grew",
 				"remove the covariate or join categories: it may separate the deaths from the survivors"}
 		}
@@ -124,214 +190,171 @@ func Cox(time []float64, event []bool, x [][]float64, level float64) (CoxResult,
 		}
 	}
 	r.LogLikelihood = now.logLikelihood
-	r.Covariance = invert(now.information)
 	r.LikelihoodRatio = newChiSquareTest(math.Max(0, 2*(r.LogLikelihood-r.NullLikelihood)), p)
-	wald := 0.0 // beta' I beta = |L' beta|^2
-	for j := range p {
-		sum := 0.0
-		for i := j; i < p; i++ {
-			sum += now.information[i][j] * beta[i]
+	// In units of the scaled covariates until the end.
+	model := invert(information)
+	covariance := model
+	if o.robust {
+		members, count := c.clusters(o)
+		covariance = c.sandwich(now, model, members, count)
+		factor := newMatrix(p)
+		for i := range factor {
+			copy(factor[i], covariance[i])
 		}
-		wald += sum * sum
+		r.Wald = ChiSquareTest{math.NaN(), p, math.NaN()}
+		if factorise(factor) < 0 {
+			r.Wald = newChiSquareTest(quadraticForm(factor, beta), p)
+		}
+	} else {
+		r.Clusters = r.N
+		wald := 0.0 // beta' I beta = |L' beta|^2
+		for j := range p {
+			sum := 0.0
+			for i := j; i < p; i++ {
+				sum += information[i][j] * beta[i]
+			}
+			wald += sum * sum
+		}
+		r.Wald = newChiSquareTest(wald, p)
 	}
-	r.Wald = newChiSquareTest(wald, p)
+	r.fitted = &coxFit{data: c, state: now, beta: beta, model: model, covariance: covariance}
+	r.Covariance, r.ModelCovariance = c.unscaled(covariance), c.unscaled(model)
 	z := normalQuantile(level)
-	for j := range beta {
-		for i := range beta {
-			r.Covariance[i][j] /= c.scale[i] * c.scale[j]
-		}
-	}
 	for j, scaled := range beta {
 		b, se := scaled/c.scale[j], math.Sqrt(r.Covariance[j][j])
 		r.Terms = append(r.Terms, CoxTerm{
 			Coef: b, SE: se, HR: math.Exp(b), Low: math.Exp(b - z*se), High: math.Exp(b + z*se), Z: b / se, P: twoSided(b / se),
+			ModelSE: math.Sqrt(r.ModelCovariance[j][j]),
 		})
 	}
 	return r, nil
 }
 
-// coxData are the patients from the last time to the first. The covariates are
-// centred and divided by their standard deviation, so that neither exp() nor the
-// tolerances depend on their units.
-type coxData struct {
-	time    []float64
-	event   []bool
-	x       []float64 // row by row, `columns` wide
-	scale   []float64 // standard deviation of each column before
-	columns int
-	events  int
-}
-
-func newCoxData(time []float64, event []bool, x [][]float64) (coxData, error) {
-	var c coxData
-	if err := checkSurvival("Cox", time, event); err != nil {
-		return c, err
-	}
-	n := len(time)
-	if len(x) != n {
-		return c, wrongLength("Cox", "x", len(x), n)
-	}
-	c.columns = len(x[0])
-	if c.columns == 0 {
-		return c, &InputError{"Cox", "x", 0, "empty", "at least one covariate", "use KaplanMeier for a curve without covariates"}
-	}
-	for i, row := range x {
-		if len(row) != c.columns {
-			return c, &InputError{"Cox", "x", i, fmt.Sprintf("%d long", len(row)), fmt.Sprintf("%d covariates, as in row 0", c.columns), nextAlign}
-		}
-		for j, v := range row {
-			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return c, &InputError{"Cox", "x", i, fmt.Sprintf("%v in column %d", v, j), "a finite number", nextExclude}
-			}
-		}
-	}
-	if err := checkSomeEvent("Cox", event); err != nil {
-		return c, err
-	}
-	mean := make([]float64, c.columns)
-	c.scale = make([]float64, c.columns)
-	for j := range c.columns {
-		constant := true
-		for _, row := range x {
-			mean[j] += row[j] / float64(n)
-			constant = constant && row[j] == x[0][j]
-		}
-		for _, row := range x {
-			c.scale[j] += square(row[j]-mean[j]) / float64(n)
-		}
-		c.scale[j] = math.Sqrt(c.scale[j])
-		if constant || c.scale[j] == 0 {
-			return c, c.collinear(j)
-		}
-	}
-	order := ranked(time)
-	slices.SortFunc(order, func(a, b valueIndex) int {
-		return cmp.Or(cmp.Compare(b.value, a.value), cmp.Compare(a.index, b.index))
-	})
-	for _, o := range order {
-		c.time = append(c.time, o.value)
-		c.event = append(c.event, event[o.index])
-		if event[o.index] {
-			c.events++
-		}
-		for j, v := range x[o.index] {
-			c.x = append(c.x, (v-mean[j])/c.scale[j])
-		}
-	}
-	return c, nil
-}
-
-func (c coxData) collinear(column int) error {
-	return &InputError{"Cox", "x", column, "a column that is constant among those at risk or a combination of the columns before it",
-		"columns that each say something new", "remove column " + fmt.Sprint(column)}
-}
-
-// factorise is the Cholesky factor of an information matrix, or the column about
-// which it holds none: the columns have variance 1, so that an event that tells
-// anything about one adds about 1 to the diagonal.
-func (c coxData) factorise(information [][]float64) int {
-	for j := range information {
-		if !(information[j][j] > 1e-10*float64(c.events)) {
-			return j
-		}
-	}
-	return factorise(information)
-}
-
-// coxFit is the log partial likelihood with its gradient and information (the
-// negative second derivative; lower triangle only).
+// coxFit is what the methods of a CoxResult need of the fit, in units of the scaled
+// covariates.
 type coxFit struct {
-	logLikelihood float64
-	gradient      []float64
-	information   [][]float64
+	data              coxData
+	state             *coxState
+	beta              []float64
+	model, covariance [][]float64
 }
 
-// moments are sums over patients of w, w x and the lower triangle of w x x'.
-type moments struct {
-	w   float64
-	wx  []float64
-	wxx []float64
-}
-
-func newMoments(p int) moments {
-	return moments{wx: make([]float64, p), wxx: make([]float64, p*(p+1)/2)}
-}
-
-func (m *moments) add(w float64, x []float64) {
-	m.w += w
-	k := 0
-	for i, xi := range x {
-		wx := w * xi
-		m.wx[i] += wx
-		row := m.wxx[k : k+i+1]
-		for j := range row {
-			row[j] += wx * x[j]
+// clusters numbers the independent units, per row of the sorted data.
+func (c coxData) clusters(o coxOptions) (members []int, count int) {
+	if !o.clustered {
+		members = make([]int, len(c.time))
+		for i := range members {
+			members[i] = i
 		}
-		k += i + 1
+		return members, len(members)
 	}
+	labels, member := labelled(o.cluster)
+	return pick(member, c.index), len(labels)
 }
 
-func (m *moments) reset() {
-	m.w = 0
-	clear(m.wx)
-	clear(m.wxx)
-}
-
-// at evaluates the model at beta in one sweep from the last time to the first, as
-// patients join the risk set. Among d deaths at one time Efron's k-th term takes k/d
-// of the dying out of the risk set.
-func (c coxData) at(beta []float64) coxFit {
+// scoreResiduals is the share of each row (of the sorted data) in the gradient, `columns`
+// wide: with M the martingale of the patient, the integral of (x - mean of x at risk) dM.
+func (c coxData) scoreResiduals(s *coxState) []float64 {
 	p := c.columns
-	fit := coxFit{gradient: make([]float64, p), information: newMatrix(p)}
-	risk, dying := newMoments(p), newMoments(p)
-	for start := 0; start < len(c.time); {
-		end := start
-		dying.reset()
-		deaths := 0
-		for ; end < len(c.time) && c.time[end] == c.time[start]; end++ {
-			x := c.x[end*p : (end+1)*p]
-			eta := 0.0
-			for j, v := range x {
-				eta += v * beta[j]
+	residuals := make([]float64, len(c.x))
+	hazard, sum := 0.0, make([]float64, p) // of h and of h mean, from the first time on
+	dyingHazard, dyingSum, mean := 0.0, make([]float64, p), make([]float64, p)
+	// From the last tie to the first is from the latest time to the earliest.
+	for g := len(c.ties) - 1; g >= 0; g-- {
+		t := c.ties[g]
+		if g == len(c.ties)-1 || c.ties[g+1].first {
+			hazard = 0
+			clear(sum)
+		}
+		dyingHazard = hazard
+		copy(dyingSum, sum)
+		clear(mean)
+		terms := 0.0
+		for k := s.from[g]; k < s.from[g+1]; k++ {
+			term, m := s.terms[k], s.means[k*p:(k+1)*p]
+			h := term.times * term.inverse
+			hazard += h
+			dyingHazard += h * (1 - term.fraction)
+			terms += term.times
+			for j, v := range m {
+				sum[j] += h * v
+				dyingSum[j] += h * (1 - term.fraction) * v
+				mean[j] += term.times * v
 			}
-			w := math.Exp(eta)
-			risk.add(w, x)
-			if c.event[end] {
-				deaths++
-				dying.add(w, x)
-				fit.logLikelihood += eta
+		}
+		for i := t.start; i < t.end; i++ {
+			x, out, w := c.x[i*p:(i+1)*p], residuals[i*p:(i+1)*p], s.weight[i]
+			if i < t.deathEnd {
 				for j, v := range x {
-					fit.gradient[j] += v
+					out[j] = v - mean[j]/terms - w*(v*dyingHazard-dyingSum[j])
 				}
+				continue
 			}
-		}
-		start = end
-		if deaths == 0 {
-			continue
-		}
-		// Sums over the Efron terms of f^i / denominator^j, f the fraction taken out.
-		var a0, a1, b0, b1, b2 float64
-		for k := range deaths {
-			f := float64(k) / float64(deaths)
-			inverse := 1 / (risk.w - f*dying.w)
-			fit.logLikelihood += math.Log(inverse)
-			a0 += inverse
-			a1 += f * inverse
-			b0 += inverse * inverse
-			b1 += f * inverse * inverse
-			b2 += f * f * inverse * inverse
-		}
-		k := 0
-		for i := range p {
-			r, d := risk.wx[i], dying.wx[i]
-			fit.gradient[i] -= a0*r - a1*d
-			row := fit.information[i]
-			for j := 0; j <= i; j++ {
-				rj, dj := risk.wx[j], dying.wx[j]
-				row[j] += a0*risk.wxx[k] - a1*dying.wxx[k] - b0*r*rj + b1*(r*dj+d*rj) - b2*d*dj
-				k++
+			for j, v := range x {
+				out[j] = -w * (v*hazard - sum[j])
 			}
 		}
 	}
-	return fit
+	return residuals
+}
+
+// clusterSums adds the rows of each cluster.
+func clusterSums(rows []float64, p int, members []int, count int) []float64 {
+	sums := make([]float64, count*p)
+	for i, m := range members {
+		for j, v := range rows[i*p : (i+1)*p] {
+			sums[m*p+j] += v
+		}
+	}
+	return sums
+}
+
+// sandwich is D'D, D the effect of each cluster on the coefficients (dfbeta).
+func (c coxData) sandwich(s *coxState, model [][]float64, members []int, count int) [][]float64 {
+	p := c.columns
+	sums := clusterSums(c.scoreResiduals(s), p, members, count)
+	update := newRankUpdate(p)
+	effect := make([]float64, p)
+	for m := range count {
+		row := sums[m*p : (m+1)*p]
+		for j := range effect {
+			effect[j] = 0
+			for k, v := range row {
+				effect[j] += v * model[k][j]
+			}
+		}
+		update.add(effect, 1)
+	}
+	return mirrored(update.matrix())
+}
+
+// robustScore is the score test at zero with the variance between clusters.
+func (c coxData) robustScore(null *coxState, members []int, count int) *ChiSquareTest {
+	p := c.columns
+	sums := clusterSums(c.scoreResiduals(null), p, members, count)
+	update, total := newRankUpdate(p), make([]float64, p)
+	for m := range count {
+		row := sums[m*p : (m+1)*p]
+		update.add(row, 1)
+		for j, v := range row {
+			total[j] += v
+		}
+	}
+	variance := update.matrix()
+	if factorise(variance) >= 0 {
+		return nil
+	}
+	test := newChiSquareTest(quadraticForm(variance, total), p)
+	return &test
+}
+
+// unscaled turns a covariance of scaled coefficients into the caller's units.
+func (c coxData) unscaled(covariance [][]float64) [][]float64 {
+	out := newMatrix(c.columns)
+	for i := range out {
+		for j := range out {
+			out[i][j] = covariance[i][j] / (c.scale[i] * c.scale[j])
+		}
+	}
+	return out
 }
