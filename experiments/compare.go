@@ -204,7 +204,7 @@ func metricText(m *Metric) string {
 // decimalsOf gives days and counts none, ratios and areas three.
 func decimalsOf(metric string) int {
 	switch metric {
-	case metricHighRisk, metricMedianLow, metricMedianHigh:
+	case metricHighRisk, metricMedianLow, metricMedianHigh, metricMoved:
 		return 0
 	case metricRMST:
 		return 1

@@ -43,12 +43,13 @@ type Config struct {
 	Backend  string           `yaml:"backend"` // auto | go
 
 	Evaluation EvaluationConfig `yaml:"evaluation"`
+	Comparison ComparisonConfig `yaml:"comparison"`
 	References []Reference      `yaml:"references"` // published figures to stand beside ours
 }
 
 // DataConfig says where patients come from.
 type DataConfig struct {
-	Source    string          `yaml:"source"` // phantom | published | prepared
+	Source    string          `yaml:"source"` // phantom | published | replication | prepared
 	Phantom   phantom.Spec    `yaml:"phantom"`
 	Published PublishedConfig `yaml:"published"`
 	Prepared  PreparedConfig  `yaml:"prepared"`
@@ -58,7 +59,9 @@ type DataConfig struct {
 const (
 	SourcePhantom   = "phantom"   // the synthetic cohort: nothing to download, the truth is known
 	SourcePublished = "published" // the study's released tables: scores and labels, no images
-	SourcePrepared  = "prepared"  // real scans made ready by `hounsfield prepare`
+	// SourceReplication is the published network run again by others, beside the released scores.
+	SourceReplication = "replication"
+	SourcePrepared    = "prepared" // real scans made ready by `hounsfield prepare`
 )
 
 // PublishedConfig picks among the study's released tables.
@@ -74,6 +77,11 @@ type PreparedConfig struct {
 	TuneFraction float64 `yaml:"tune_fraction"`
 	TestFraction float64 `yaml:"test_fraction"`
 	SplitSeed    int64   `yaml:"split_seed"`
+}
+
+// scored says that others made the scores, so that nothing is trained.
+func (d DataConfig) scored() bool {
+	return d.Source == SourcePublished || d.Source == SourceReplication
 }
 
 // CubeConfig is the network's input: Size voxels of SpacingMM along each edge.
@@ -139,6 +147,7 @@ func Default() Config {
 		Seeds:      []int64{1, 2, 3},
 		Backend:    "auto",
 		Evaluation: EvaluationConfig{Bootstrap: 2000, BootstrapSeed: 1, RMSTDays: 730},
+		Comparison: ComparisonConfig{Predictors: []string{}, Features: 40, Trees: 500, Permutations: 1000, Folds: 5, Repeats: 5, Seed: 1},
 	}
 }
 
@@ -196,13 +205,27 @@ func (c Config) validate(file string) error {
 	if !experimentName.MatchString(c.Experiment) {
 		return bad("experiment", fmt.Sprintf("%q is no name for a folder: lower-case letters and digits, joined by hyphens", c.Experiment))
 	}
-	if err := choice("data.source", c.Data.Source, SourcePhantom, SourcePublished, SourcePrepared); err != nil {
+	if err := choice("data.source", c.Data.Source, SourcePhantom, SourcePublished, SourceReplication, SourcePrepared); err != nil {
 		return err
 	}
 	if e := c.Evaluation; e.Bootstrap < 100 || e.Bootstrap > 1_000_000 {
 		return bad("evaluation.bootstrap", fmt.Sprintf("%d resamples: between 100 and 1000000", e.Bootstrap))
 	} else if !(e.RMSTDays > 0) {
 		return bad("evaluation.rmst_days", "must be a positive number of days")
+	}
+	for _, name := range c.Comparison.Predictors {
+		if err := choice("comparison.predictors", name, predictorNames...); err != nil {
+			return err
+		}
+		if c.Data.Source != SourcePublished {
+			return bad("comparison.predictors", "needs engineered features, which only the published tables have (data.source: published)")
+		}
+	}
+	if k := c.Comparison; k.Features < 1 || k.Trees < 1 || k.Permutations < 1 || k.Folds < 2 || k.Repeats < 1 {
+		return bad("comparison", "features, trees, permutations and repeats must be at least 1, folds at least 2")
+	}
+	if c.Data.Source == SourceReplication {
+		return nil
 	}
 	if c.Data.Source == SourcePublished {
 		return choice("data.published.treatment", c.Data.Published.Treatment, "radiotherapy", "surgery")

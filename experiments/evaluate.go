@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"hounsfield/datasets"
+	"hounsfield/experiments/report"
 	"hounsfield/stats"
 )
 
@@ -38,6 +39,25 @@ var metricWords = map[string]string{
 	metricHarrellC:    "Harrell's C of the score",
 	metricUnoC:        "Uno's C of the score",
 	metricRMST:        "Difference in restricted mean survival (days), high less low risk",
+
+	metricAUCOriginal:   "AUC of the original score (DeLong CI)",
+	metricAUCRerun:      "AUC of the re-run (DeLong CI)",
+	metricAUCDifference: "AUC, re-run less original (paired DeLong)",
+	metricAUCNew:        "AUC of the re-run, these patients less those with a released score",
+	metricICC1:          "ICC(1): one score, any scorer",
+	metricICCA1:         "ICC(A,1): one score, absolute agreement",
+	metricICCC1:         "ICC(C,1): one score, consistency",
+	metricICCK:          "ICC(k): mean of both, any scorer",
+	metricICCAK:         "ICC(A,k): mean of both, absolute agreement",
+	metricICCCK:         "ICC(C,k): mean of both, consistency",
+	metricBias:          "Bland-Altman bias, re-run less original",
+	metricLowerLimit:    "Lower limit of agreement",
+	metricUpperLimit:    "Upper limit of agreement",
+	metricSpearman:      "Spearman's rank correlation",
+	metricMoved:         "Patients who change risk group",
+	metricMovedShare:    "Share of patients who change risk group",
+	metricGroupKappa:    "Cohen's kappa of the risk groups",
+	metricAliveShare:    "Share alive at two years",
 }
 
 // scored is one set of scores over all patients of a study, aligned with them.
@@ -55,6 +75,8 @@ type evaluation struct {
 	cut      float64            // median score of the tune role: high risk is strictly above
 	outcomes []datasets.Outcome // aligned with the patients, the test role's included
 	survival *riskGroups        // of the test role; nil without survival times
+	agreed   []Metric           // a re-run against the original scores, ScoredBy naming the patients; nil without one
+	sections []report.Section   // of the report, by analyses beyond the metrics
 }
 
 // riskGroups are the patients of one role split at the cut.

@@ -42,7 +42,7 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	if m.Status != StatusDone {
 		return fmt.Errorf("the run in %s is not finished (%s); finish it with `hounsfield run %s`", o.Run, m.Status, filepath.Join(o.Run, "config.yaml"))
 	}
-	if cfg.Data.Source == SourcePublished {
+	if cfg.Data.scored() {
 		return fmt.Errorf("the run in %s judged published scores and holds no network; name a run that trained one, such as `hounsfield run phantom`", o.Run)
 	}
 	rule, err := roiRule(o.Dataset, o.ROI)

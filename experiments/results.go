@@ -37,7 +37,7 @@ func (d *Done) Print(w io.Writer) error {
 // summaryLines say the main figures of a run in plain text.
 func summaryLines(metrics []Metric) []string {
 	var out []string
-	for _, by := range []string{scoredByNetwork, scoredByPublished} {
+	for _, by := range []string{scoredByNetwork, scoredByPublished, scoredByRerun} {
 		for _, name := range []string{metricAUC, metricAUCNoether} {
 			if m, ok := find(metrics, name, string(datasets.Test), by); ok {
 				out = append(out, fmt.Sprintf("test AUC of the %s: %s, %d dead at two years (%s)", by, metricText(&m), m.Events, strings.SplitN(m.Method, ";", 2)[0]))
@@ -93,7 +93,11 @@ func (r *runner) report(s *study, ev *evaluation) error {
 	if err := r.folder.writeFigures(figures); err != nil {
 		return err
 	}
-	doc, err := r.document(s, ev, figures)
+	patients, checklist, err := r.describe(s, ev, figures)
+	if err != nil {
+		return err
+	}
+	doc, err := r.document(s, ev, figures, patients, checklist)
 	if err != nil {
 		return err
 	}
@@ -104,7 +108,7 @@ func (r *runner) report(s *study, ev *evaluation) error {
 	return writeFile(r.folder.path("report.html"), html)
 }
 
-func (r *runner) document(s *study, ev *evaluation, figures []drawn) (report.Document, error) {
+func (r *runner) document(s *study, ev *evaluation, figures []drawn, patients report.Table, checklist report.Section) (report.Document, error) {
 	config, err := r.cfg.YAML()
 	if err != nil {
 		return report.Document{}, err
@@ -133,13 +137,15 @@ func (r *runner) document(s *study, ev *evaluation, figures []drawn) (report.Doc
 		}
 	}
 	doc.Sections = append(doc.Sections, report.Section{ID: "results", Title: "Results in figures", Blocks: main})
-	if blocks := referenceBlocks(r.cfg.References, ev.metrics); blocks != nil {
+	if blocks := referenceBlocks(r.cfg.References, slices.Concat(ev.metrics, ev.agreed)); blocks != nil {
 		doc.Sections = append(doc.Sections, report.Section{ID: "paper", Title: "Beside the paper", Blocks: blocks})
 	}
+	doc.Sections = append(doc.Sections, ev.sections...)
 	doc.Sections = append(doc.Sections,
 		report.Section{ID: "metrics", Title: "Metrics", Blocks: []report.Block{metricsBlock(ev.metrics)}},
-		report.Section{ID: "patients", Title: "Patients", Blocks: append(r.patientBlocks(s), more...)},
+		report.Section{ID: "patients", Title: "Patients", Blocks: slices.Concat([]report.Block{patients}, r.patientBlocks(s), more)},
 		report.Section{ID: "method", Title: "Method", Blocks: method},
+		checklist,
 		report.Section{ID: "record", Title: "Record", Blocks: []report.Block{
 			report.Paragraph{{Text: "Hashes of inputs and outputs, module versions, wall times and the moment the test role was opened are in "}, {Text: manifestFile, Link: manifestFile}, {Text: "; "}, {Text: "hounsfield verify", Code: true}, {Text: " recomputes them."}},
 			report.Folded{Title: "Resolved config", Blocks: []report.Block{report.Code{Label: "config.yaml", Text: string(config)}}},
@@ -169,6 +175,7 @@ func keyFigures(metrics []Metric) report.KeyFigures {
 	}
 	add("Test AUC, network (DeLong)", metricAUC, scoredByNetwork, "")
 	add("Test AUC, published network (Noether)", metricAUCNoether, scoredByPublished, "")
+	add("Test AUC, published weights run again (DeLong)", metricAUC, scoredByRerun, "")
 	add("Test AUC, true hazard", metricAUC, scoredByTruth, "the most that is to be had")
 	add("Hazard ratio, high against low risk", metricHazardRatio, "", "")
 	add("Log-rank chi-square", metricLogRank, "", "")

@@ -98,7 +98,7 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 // openEngine opens the compute engine of runs that train; published scores need none.
 func openEngine(cfg Config) (*engine.Engine, Backend, error) {
 	b := Backend{Name: "none", Why: "nothing is trained", OS: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU()}
-	if cfg.Data.Source == SourcePublished {
+	if cfg.Data.scored() {
 		return nil, b, nil
 	}
 	e, err := engine.Open(cfg.Backend)
@@ -134,7 +134,7 @@ func (r *runner) run(ctx context.Context, src source) ([]Metric, error) {
 		}
 	}
 	var ev *evaluation
-	if err := r.folder.stage("evaluate", func() (err error) { ev, err = r.evaluate(s); return err }); err != nil {
+	if err := r.folder.stage("evaluate", func() (err error) { ev, err = r.evaluate(ctx, s); return err }); err != nil {
 		return nil, err
 	}
 	if err := r.folder.stage("figures and report", func() error { return r.report(s, ev) }); err != nil {
@@ -154,8 +154,12 @@ func (r *runner) provenance() map[string]string {
 
 // evaluate fixes the scores on disk, opens the test role once, and writes the
 // tables that follow from it.
-func (r *runner) evaluate(s *study) (*evaluation, error) {
+func (r *runner) evaluate(ctx context.Context, s *study) (*evaluation, error) {
 	p := r.provenance()
+	var err error
+	if s.rivals, err = predictors(s, r.cfg.Comparison, r.env.Jobs); err != nil {
+		return nil, err
+	}
 	scores, err := scoresOf(s, p)
 	if err != nil {
 		return nil, err
@@ -182,6 +186,12 @@ func (r *runner) evaluate(s *study) (*evaluation, error) {
 		s.cohort.Write(r.folder.path(tablesDir, cohortTable+".parquet"), p),
 		datasets.WriteExclusions(r.folder.path(tablesDir, exclusionsTable+".arrow"), s.exclusions, p),
 	); err != nil {
+		return nil, err
+	}
+	if err := r.agreement(s, ev); err != nil {
+		return nil, err
+	}
+	if err := r.comparison(ctx, s, ev); err != nil {
 		return nil, err
 	}
 	if r.histories == nil {

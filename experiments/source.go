@@ -29,6 +29,8 @@ func openSource(cfg Config, env Env) (source, error) {
 	switch cfg.Data.Source {
 	case SourcePublished:
 		return openPublished(cfg, env)
+	case SourceReplication:
+		return openReplication(env)
 	case SourcePrepared:
 		return openPrepared(cfg, env)
 	default:
@@ -45,9 +47,11 @@ type study struct {
 	cubes []*volume.Cube // nil for published scores; an entry is nil for a patient without a cube
 	truth []float64      // the phantom's log hazard; nil for real patients
 
+	original    []float64 // the released scores that scores are a re-run of; NaN where there is none, nil when they are no re-run
 	scores      []float64 // risk of death, higher is worse; NaN where there is none
 	seeds       []int64
 	seedScores  [][]float64 // by seed; nil for published scores
+	rivals      []predictor // other scores of the same patients, for a comparison
 	scoredBy    string
 	scoreSource string
 }
@@ -77,6 +81,7 @@ func (s *study) all(without []string) []scored {
 const (
 	scoredByNetwork   = "network"
 	scoredByPublished = "published network"
+	scoredByRerun     = "published weights" // run again; the tune role's as released
 	scoredByTruth     = "true hazard"
 )
 

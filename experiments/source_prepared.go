@@ -117,7 +117,7 @@ func (p *preparedSource) read(images *table.Table, row int) (*volume.Cube, error
 		return nil, fmt.Errorf("%s holds %v voxels with a margin of %d; this experiment needs a cube of %d and a margin of at least %d: prepare again with its settings",
 			file, v.Grid.Size, margin, spec.Size, spec.Margin)
 	}
-	cube := &volume.Cube{Edge: v.Grid.Size[0], Margin: margin, HU: v.HU}
+	cube := &volume.Cube{Edge: v.Grid.Size[0], Margin: margin, HU: v.HU, VolumeMM3: images.Float64s("mask_mm3")[row]}
 	if got, want := prepare.CubeHash(cube), images.Strings("cube_sha256")[row]; got != want {
 		return nil, fmt.Errorf("%s has changed since it was prepared (sha256 %.12s, the imaging table says %.12s); prepare this patient again", file, got, want)
 	}

@@ -29,7 +29,15 @@ func openPublished(cfg Config, env Env) (*publishedSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.files, err = hashInputs(p.root, read.Files)
+	files := read.Files
+	if cfg.Comparison.Meta {
+		other, err := datasets.ReadPublished(p.root, treatmentBeside(cfg.Data.Published.Treatment))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, other.Files...)
+	}
+	p.files, err = hashInputs(p.root, files)
 	return p, err
 }
 

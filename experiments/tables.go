@@ -3,6 +3,7 @@ package experiments
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
@@ -134,6 +135,14 @@ func scoreColumns(s *study) (table.Schema, map[string]any) {
 		name := fmt.Sprintf("score_seed_%d", seed)
 		schema = schema.With(table.Column{Name: name, Type: table.Float64, Nullable: true, Direction: riskDirection, Source: s.scoreSource})
 		data[name] = s.seedScores[k]
+	}
+	for _, p := range s.rivals {
+		if p.late {
+			continue
+		}
+		name := "score_" + strings.ReplaceAll(p.name, "-", "_")
+		schema = schema.With(table.Column{Name: name, Type: table.Float64, Nullable: true, Direction: riskDirection, Source: p.made})
+		data[name] = p.scores
 	}
 	if s.truth != nil {
 		schema = schema.With(table.Column{Name: "true_log_hazard", Type: table.Float64, Direction: riskDirection,

@@ -1,6 +1,6 @@
 // Package figure draws the figures of a run as SVG, ready for a report and for print:
-// ROC and Kaplan-Meier curves, score distributions, training histories, forest plots and
-// the flow of patients through a study.
+// ROC and Kaplan-Meier curves, score distributions, training histories, forest plots,
+// scores against their repeat, and the flow of patients through a study.
 //
 // Every figure takes plain numbers, checks them, and returns one SVG document that
 // depends on those numbers only: the same input gives the same bytes. A page is 480 points
@@ -88,7 +88,7 @@ func number(v float64, decimals int) string {
 
 // InputError says which number of which figure cannot be drawn, and what to do about it.
 type InputError struct {
-	Figure  string // roc, kaplan-meier, scores, history, forest or flow
+	Figure  string // roc, kaplan-meier, scores, history, forest, flow, bland-altman or scatter
 	Series  string // name of the curve, group, row or step; may be empty
 	Field   string // field of the input struct
 	Index   int    // place in the slice, from 0; -1 where the whole field is meant

@@ -204,6 +204,33 @@ func studyFlow() FlowPlot {
 	}
 }
 
+// repeats is a score and its repeat, with one patient far from all others.
+func repeats(n int) Pairs {
+	p := Pairs{FirstName: "original", SecondName: "re-run"}
+	rng := rand.New(rand.NewPCG(6, 6))
+	for range n {
+		risk := 0.95 + 0.02*rng.NormFloat64()
+		p.First, p.Second = append(p.First, min(risk, 0.999)), append(p.Second, min(risk+0.004+0.01*rng.NormFloat64(), 0.999))
+	}
+	p.First[n/2] = 1e-12
+	return p
+}
+
+func limitsOfAgreement() AgreementPlot {
+	p := AgreementPlot{Pairs: repeats(150)}
+	for i := range p.First {
+		p.Bias.Value += (p.Second[i] - p.First[i]) / 150
+	}
+	b := p.Bias.Value
+	p.Bias.Low, p.Bias.High = b-0.013, b+0.013
+	p.Lower, p.Upper = Estimate{b - 0.15, b - 0.17, b - 0.13}, Estimate{b + 0.15, b + 0.13, b + 0.17}
+	return p
+}
+
+func repeatsAtCut() ScatterPlot {
+	return ScatterPlot{Pairs: repeats(150), Spearman: &Estimate{0.88, 0.84, 0.91}, Cut: new(0.9721244), CutName: "median of the tune role"}
+}
+
 // drawings lists every golden figure.
 func drawings() map[string]func() ([]byte, error) {
 	return map[string]func() ([]byte, error){
@@ -214,6 +241,8 @@ func drawings() map[string]func() ([]byte, error) {
 		"history":            func() ([]byte, error) { return History(seeds(5)) },
 		"forest":             func() ([]byte, error) { return Forest(aucRows()) },
 		"forest-log":         func() ([]byte, error) { return Forest(hazardRows()) },
+		"bland-altman":       func() ([]byte, error) { return BlandAltman(limitsOfAgreement()) },
+		"scatter":            func() ([]byte, error) { return Scatter(repeatsAtCut()) },
 		"flow":               func() ([]byte, error) { return Flow(studyFlow()) },
 	}
 }
@@ -380,7 +409,7 @@ func TestTextStaysOnThePage(t *testing.T) {
 			fmt.Sscan(e.attr["x"], &x)
 			fmt.Sscan(e.attr["textLength"], &w)
 			// Turned text carries its place in the groups around it.
-			if strings.Contains(name, "history") || e.text == "Sensitivity" || e.text == "Overall survival" || e.text == "Patients (%)" {
+			if strings.Contains(name, "history") || e.text == "Sensitivity" || e.text == "Overall survival" || e.text == "Patients (%)" || e.text == "Re-run" || e.text == "re-run − original" {
 				continue
 			}
 			if x < 0 || x+w > float64(pageWidth) {

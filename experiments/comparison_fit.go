@@ -1,0 +1,242 @@
+package experiments
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"hounsfield/datasets"
+	"hounsfield/models/crossval"
+	"hounsfield/models/forest"
+	"hounsfield/models/linear"
+	"hounsfield/models/selection"
+)
+
+// labelOf gives the patients of train or tune who have a two-year label, and who died.
+func labelOf(c *datasets.Cohort, role datasets.Role) (patients []int, dead []bool, err error) {
+	outcomes, err := c.Outcomes(role)
+	if err != nil {
+		return nil, nil, err
+	}
+	for k, i := range c.Of(role) {
+		if a := outcomes[k].Alive2yr; a.Valid {
+			patients, dead = append(patients, i), append(dead, !a.V)
+		}
+	}
+	if len(patients) == 0 {
+		return nil, nil, fmt.Errorf("no %s patient has a two-year label to fit on", role)
+	}
+	return patients, dead, nil
+}
+
+// complete keeps the patients that have every feature.
+func complete(x [][]float64, patients []int, dead []bool) (kept []int, keptDead []bool) {
+	for k, i := range patients {
+		if !slices.ContainsFunc(x, func(feature []float64) bool { return math.IsNaN(feature[i]) }) {
+			kept, keptDead = append(kept, i), append(keptDead, dead[k])
+		}
+	}
+	return kept, keptDead
+}
+
+// rows picks patients from x[feature][patient].
+func rows(x [][]float64, patients []int) [][]float64 {
+	out := make([][]float64, len(x))
+	for f, values := range x {
+		out[f] = make([]float64, len(patients))
+		for k, i := range patients {
+			out[f][k] = values[i]
+		}
+	}
+	return out
+}
+
+// scatter puts scores of some patients in their places; the others have none.
+func scatter(n int, patients []int, scores []float64) []float64 {
+	out := orNaN(n)
+	for k, i := range patients {
+		out[i] = scores[k]
+	}
+	return out
+}
+
+// forestScores fits a forest on the train role's engineered features, all of them or
+// the top ones that mRMR chooses on the tune role, and scores everybody who has them.
+func forestScores(s *study, c ComparisonConfig, top, workers int) ([]float64, error) {
+	if len(s.cohort.Features) == 0 {
+		return nil, fmt.Errorf("the cohort has no engineered features")
+	}
+	fit, fitDead, err := labelOf(s.cohort, datasets.Train)
+	if err != nil {
+		return nil, err
+	}
+	tune, tuneDead, err := labelOf(s.cohort, datasets.Tune)
+	if err != nil {
+		return nil, err
+	}
+	var x [][]float64
+	var names []string
+	for _, f := range s.cohort.Features {
+		// A feature that often does not exist (a correlation of constant grey levels)
+		// would cost most patients.
+		if missingShare(f.Values, fit) <= mostMissing && missingShare(f.Values, tune) <= mostMissing {
+			x, names = append(x, f.Values), append(names, f.Column.Name)
+		}
+	}
+	if top > 0 {
+		tune, tuneDead = complete(x, tune, tuneDead)
+		chosen, err := selection.MRMR(rows(x, tune), names, selection.Labels(tuneDead), top, selection.Pearson)
+		if err != nil {
+			return nil, err
+		}
+		var kept [][]float64
+		var keptNames []string
+		for _, f := range chosen {
+			kept, keptNames = append(kept, x[f.Feature]), append(keptNames, names[f.Feature])
+		}
+		x, names = kept, keptNames
+	}
+	fit, fitDead = complete(x, fit, fitDead)
+	model, err := forest.Fit(rows(x, fit), names, fitDead, forest.Options{Trees: c.Trees, Seed: c.Seed, Workers: workers})
+	if err != nil {
+		return nil, err
+	}
+	// The forest has a rule for single missing values, not for a patient without any.
+	var there []int
+	for i := range s.cohort.Patients {
+		if slices.ContainsFunc(x, func(feature []float64) bool { return !math.IsNaN(feature[i]) }) {
+			there = append(there, i)
+		}
+	}
+	scores, err := model.Predict(rows(x, there))
+	if err != nil {
+		return nil, err
+	}
+	return scatter(len(s.cohort.Patients), there, scores), nil
+}
+
+// mostMissing is the share of train or tune patients that a feature may lack.
+const mostMissing = 0.1
+
+func missingShare(values []float64, patients []int) float64 {
+	n := 0
+	for _, i := range patients {
+		if math.IsNaN(values[i]) {
+			n++
+		}
+	}
+	return float64(n) / float64(len(patients))
+}
+
+// logisticScores fits the network's score and some features on the tune role. Volume
+// and diameter enter by their logarithm: they span three orders of magnitude.
+func logisticScores(s *study, features ...string) ([]float64, error) {
+	x, names := [][]float64{s.scores}, []string{"network"}
+	for _, name := range features {
+		v, err := featureScores(s, name)
+		if err != nil {
+			return nil, err
+		}
+		logs := make([]float64, len(v))
+		for i := range v {
+			logs[i] = math.Log(v[i])
+		}
+		x, names = append(x, logs), append(names, "log "+name)
+	}
+	fit, fitDead, err := labelOf(s.cohort, datasets.Tune)
+	if err != nil {
+		return nil, err
+	}
+	fit, fitDead = complete(x, fit, fitDead)
+	model, err := linear.Logistic(rows(x, fit), names, fitDead, Level)
+	if err != nil {
+		return nil, err
+	}
+	everybody := make([]int, len(s.cohort.Patients))
+	for i := range everybody {
+		everybody[i] = i
+	}
+	whole, _ := complete(x, everybody, make([]bool, len(everybody)))
+	scores, err := model.Predict(rows(x, whole))
+	if err != nil {
+		return nil, err
+	}
+	return scatter(len(everybody), whole, scores), nil
+}
+
+// clinicalForest scores the test patients who have clinical columns by a forest that
+// never saw them, by repeated nested cross-validation. nil when the cohort has no
+// clinical columns.
+func clinicalForest(ctx context.Context, s *study, ev *evaluation, c ComparisonConfig, workers int) ([]float64, error) {
+	var patients []int
+	var dead []bool
+	for _, i := range s.cohort.Of(datasets.Test) {
+		p, alive := s.cohort.Patients[i], ev.outcomes[i].Alive2yr
+		if alive.Valid && (p.Age.Valid || p.Stage.Valid) {
+			patients, dead = append(patients, i), append(dead, !alive.V)
+		}
+	}
+	if len(patients) == 0 {
+		return nil, nil
+	}
+	x, names, categorical := clinicalColumns(s.cohort, patients)
+	// The size of the leaves is chosen anew inside each outer fold.
+	var candidates []crossval.Candidate
+	for _, size := range []int{5, 10, 20} {
+		candidates = append(candidates, crossval.Candidate{Name: fmt.Sprintf("leaves of %d", size), Fit: func(_ context.Context, train crossval.Data, seed uint64) (crossval.Model, error) {
+			return forest.Fit(train.X, train.Names, train.Y, forest.Options{Trees: c.Trees, MinNode: size, Seed: seed, Workers: 1, Categorical: categorical})
+		}})
+	}
+	result, err := crossval.Run(ctx, crossval.Data{X: x, Names: names, Y: dead}, crossval.Nested(candidates, crossval.Options{Folds: 3, Workers: 1}),
+		crossval.Options{Folds: c.Folds, Repeats: c.Repeats, Seed: c.Seed, Workers: workers})
+	if err != nil {
+		return nil, err
+	}
+	// A patient's score is the mean over the repeats, each by a forest that had not seen the patient.
+	return scatter(len(s.cohort.Patients), patients, meanScores(result.Scores)), nil
+}
+
+// clinicalColumns turns clinical columns into numbers: categories are numbered in the
+// order of their names, missing values are NaN.
+func clinicalColumns(c *datasets.Cohort, patients []int) (x [][]float64, names []string, categorical []bool) {
+	age := make([]float64, len(patients))
+	for k, i := range patients {
+		age[k] = math.NaN()
+		if a := c.Patients[i].Age; a.Valid {
+			age[k] = a.V
+		}
+	}
+	x, names, categorical = append(x, age), append(names, "age"), append(categorical, false)
+	for _, column := range []struct {
+		name string
+		of   func(datasets.Patient) datasets.Null[string]
+	}{
+		{"sex", func(p datasets.Patient) datasets.Null[string] { return p.Sex }},
+		{"histology", func(p datasets.Patient) datasets.Null[string] { return p.Histology }},
+		{"t", func(p datasets.Patient) datasets.Null[string] { return p.T }},
+		{"n", func(p datasets.Patient) datasets.Null[string] { return p.N }},
+		{"m", func(p datasets.Patient) datasets.Null[string] { return p.M }},
+		{"stage", func(p datasets.Patient) datasets.Null[string] { return p.Stage }},
+	} {
+		var levels []string
+		for _, i := range patients {
+			if v := column.of(c.Patients[i]); v.Valid && !slices.Contains(levels, v.V) {
+				levels = append(levels, v.V)
+			}
+		}
+		if len(levels) < 2 {
+			continue // says nothing
+		}
+		slices.Sort(levels)
+		values := make([]float64, len(patients))
+		for k, i := range patients {
+			values[k] = math.NaN()
+			if v := column.of(c.Patients[i]); v.Valid {
+				values[k] = float64(slices.Index(levels, v.V))
+			}
+		}
+		x, names, categorical = append(x, values), append(names, column.name), append(categorical, true)
+	}
+	return x, names, categorical
+}
