@@ -69,7 +69,7 @@ func rivalsPlot(rivals []rival) figure.ForestPlot {
 }
 
 func metaPlot(meta []combined) figure.ForestPlot {
-	plot := figure.ForestPlot{Axis: "AUC of the network less that of the predictor", Decimals: 3, Lines: []figure.ForestLine{{Name: "no difference", At: 0}}}
+	plot := figure.ForestPlot{Axis: "AUC difference", Decimals: 3, Lines: []figure.ForestLine{{Name: "no difference", At: 0}}}
 	for _, c := range meta {
 		plot.Rows = append(plot.Rows, figure.ForestRow{Name: predictorWords(c.predictor),
 			Estimate: figure.Estimate{Value: c.difference.Estimate, Low: c.difference.Low, High: c.difference.High}})
@@ -84,15 +84,15 @@ func rivalsBlock(rivals []rival, cfg ComparisonConfig) report.Table {
 	}
 	t := report.Table{
 		Caption: report.Text(fmt.Sprintf("%s: each predictor on the test patients that have both scores, and the network on the same ones.", cohort)),
-		Columns: []report.Column{{Title: "Predictor"}, {Title: "n", Number: true}, {Title: "AUC (95% CI)", Number: true}, {Title: "p, Noether", Number: true},
-			{Title: "Network", Number: true}, {Title: "Difference (95% CI)", Number: true}, {Title: "p, paired DeLong", Number: true}, {Title: "p, permutation", Number: true}},
-		Note: report.Text(fmt.Sprintf("Difference: AUC of the network less that of the predictor. Paired DeLong is two-sided; the permutation test (%d exchanges) is one-sided, for a larger AUC of the network. "+
+		Columns: []report.Column{{Title: "Predictor"}, {Title: "n", Number: true}, {Title: "AUC (95% CI)", Number: true}, {Title: "p", Number: true},
+			{Title: "Difference (95% CI)", Number: true}, {Title: "p, DeLong", Number: true}, {Title: "p, permutation", Number: true}},
+		Note: report.Text(fmt.Sprintf("The first p is Noether's, against 0.5. Difference: AUC of the network on the same patients less that of the predictor. Paired DeLong is two-sided; the permutation test (%d exchanges) is one-sided, for a larger AUC of the network. "+
 			"The study's forests were trained on cohorts whose clinical data are not public: a clinical forest here is cross-validated inside the test cohort.", cfg.Permutations)),
 		Files: []string{"tables/comparison.arrow"},
 	}
 	for _, r := range rivals {
 		t.Rows = append(t.Rows, report.Row{Cells: report.Cells(predictorWords(r.predictor), fmt.Sprint(r.auc.N),
-			fmt.Sprintf("%.3f (%.3f to %.3f)", r.auc.AUC, r.auc.Low, r.auc.High), fmt.Sprintf("%.2g", r.noether.P), fmt.Sprintf("%.3f", r.network.AUC),
+			fmt.Sprintf("%.3f (%.3f to %.3f)", r.auc.AUC, r.auc.Low, r.auc.High), fmt.Sprintf("%.2g", r.noether.P),
 			fmt.Sprintf("%.3f (%.3f to %.3f)", r.paired.Difference, r.paired.Low, r.paired.High), fmt.Sprintf("%.2g", r.paired.P), fmt.Sprintf("%.2g", r.permutation.P))})
 	}
 	return t

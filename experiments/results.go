@@ -203,7 +203,7 @@ func metricsBlock(metrics []Metric) report.Table {
 				p = fmt.Sprintf("%.2g", m.P.V)
 			}
 			t.Rows = append(t.Rows, report.Row{Cells: report.Cells(metricWords[m.Name], m.Role, m.Cohort, m.ScoredBy,
-				fmt.Sprint(m.N), fmt.Sprint(m.Events), shown(m.Value, d), ci, p), Strong: m.Role == "test" && m.Name == metricAUC && !strings.HasPrefix(m.ScoredBy, "seed ")})
+				fmt.Sprint(m.N), fmt.Sprint(m.Events), shown(m.Value, d), ci, p), Strong: m.Role == "test" && m.Name == metricAUC && !strings.HasPrefix(m.ScoredBy, "seed ") && !strings.Contains(m.ScoredBy, " without ")})
 		}
 	}
 	return t
