@@ -153,6 +153,8 @@ type metricRow struct {
 	by         []*Metric
 }
 
+const ofTruth = " of the true hazard"
+
 // metricRows sets the runs' main scores side by side: the test role first. Seeds
 // differ between runs and have no row of their own.
 func metricRows(all []compared) []metricRow {
@@ -164,8 +166,11 @@ func metricRows(all []compared) []metricRow {
 				if m.Role != role || strings.HasPrefix(m.ScoredBy, "seed ") {
 					continue
 				}
-				if m.ScoredBy == scoredByTruth {
-					name += " of the true hazard"
+				switch _, without, fewer := strings.Cut(m.ScoredBy, " without "); {
+				case m.ScoredBy == scoredByTruth:
+					name += ofTruth
+				case fewer:
+					name += " without " + without
 				}
 				i := slices.IndexFunc(rows, func(r metricRow) bool { return r.name == name && r.role == role })
 				if i < 0 {

@@ -357,7 +357,7 @@ func comparisonDocument(all []compared, differ []setting, same int, rows []metri
 	doc := report.Document{Title: "Comparison of " + fmt.Sprint(len(all)) + " runs", Subtitle: strings.Join(names, " · "), Software: "hounsfield"}
 	var plot figure.ForestPlot
 	for _, r := range rows {
-		if r.name != metricAUC && r.name != metricAUC+" of the true hazard" {
+		if r.name != metricAUC && r.name != metricAUC+ofTruth {
 			continue
 		}
 		for i, m := range r.by {
@@ -383,11 +383,11 @@ func comparisonDocument(all []compared, differ []setting, same int, rows []metri
 	}
 	metrics := report.Table{Caption: report.Text("Metrics side by side, with 95% intervals. Seeds alone are left out: they differ between runs."), Columns: columns("Metric")}
 	for _, r := range rows {
-		name, truth := strings.CutSuffix(r.name, " of the true hazard")
-		label := metricWords[name] + ", " + r.role + " role"
-		if truth {
-			label += ", true hazard"
+		name, rest := r.name, ""
+		if k := strings.IndexByte(name, ' '); k > 0 {
+			name, rest = name[:k], name[k:]
 		}
+		label := metricWords[name] + rest + ", " + r.role + " role"
 		cells := []string{label}
 		for _, m := range r.by {
 			cells = append(cells, metricText(m))

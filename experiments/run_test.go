@@ -325,3 +325,20 @@ func TestEvaluateOpensLast(t *testing.T) {
 		}
 	}
 }
+
+// Scores with a patient left out are another row than the scores of all.
+func TestMetricRowsKeepScoresApart(t *testing.T) {
+	metrics := []Metric{
+		{Name: metricAUC, Role: "test", ScoredBy: scoredByPublished, Value: 0.70},
+		{Name: metricAUC, Role: "test", ScoredBy: scoredByPublished + " without X", Value: 0.71},
+		{Name: metricAUC, Role: "test", ScoredBy: "seed 1", Value: 0.6},
+		{Name: metricAUC, Role: "test", ScoredBy: scoredByTruth, Value: 0.86},
+	}
+	rows := metricRows([]compared{{name: "a", metrics: metrics}, {name: "b", metrics: metrics[:1]}})
+	if len(rows) != 3 {
+		t.Fatalf("%d rows, want 3: %+v", len(rows), rows)
+	}
+	if got := rows[0].by[0].Value; got != 0.70 || rows[0].by[1] == nil || rows[1].by[1] != nil {
+		t.Errorf("the first row holds %v, want the score of all patients", got)
+	}
+}
