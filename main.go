@@ -26,6 +26,17 @@ var source embed.FS
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := commands().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "hounsfield:", err)
+		if errors.Is(err, context.Canceled) {
+			os.Exit(130)
+		}
+		os.Exit(1)
+	}
+}
+
+// commands is the whole command line.
+func commands() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "hounsfield",
 		Short:         "Prognosis from CT: run, repeat and judge experiments",
@@ -34,13 +45,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), prepareCommand(), predictCommand(), compareCommand(), verifyCommand(), fetchCommand(), datasetsCommand(), testCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "hounsfield:", err)
-		if errors.Is(err, context.Canceled) {
-			os.Exit(130)
-		}
-		os.Exit(1)
-	}
+	return root
 }
 
 // environment reads the flags that most verbs share.
