@@ -17,7 +17,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"syscall"
 )
 
@@ -38,9 +37,6 @@ func launch(args []string) error {
 	if _, err := os.Stat(filepath.Join(source, "go.mod")); err != nil {
 		return fmt.Errorf("this is only the launcher, and its source is not at %s any more; build the whole program with `GOEXPERIMENT=simd go build`", source)
 	}
-	if err := enableSIMD(); err != nil {
-		return err
-	}
 	if len(args) > 0 && args[0] == "test" {
 		return runTests(source, args[1:])
 	}
@@ -52,6 +48,21 @@ func launch(args []string) error {
 	if _, err := os.Stat(binary); err != nil {
 		fmt.Fprintln(os.Stderr, "building hounsfield; the first time this takes a minute or two ...")
 	}
+	// One process at a time builds; becoming the program gives the lock back.
+	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+		return err
+	}
+	lock, err := os.OpenFile(binary+".lock", os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	if err := enableSIMD(); err != nil {
+		return err
+	}
 	build := goTool(source, "build", "-o", binary, ".")
 	build.Stdout = os.Stderr
 	if err := build.Run(); err != nil {
@@ -59,13 +70,4 @@ func launch(args []string) error {
 	}
 	// Becoming the program leaves signals and the exit status its own.
 	return syscall.Exec(binary, append([]string{binary}, args...), os.Environ())
-}
-
-// enableSIMD adds the experiment to the environment that the go command reads.
-func enableSIMD() error {
-	value := "simd"
-	if old := os.Getenv("GOEXPERIMENT"); old != "" && !strings.Contains(old, "simd") {
-		value = old + ",simd"
-	}
-	return os.Setenv("GOEXPERIMENT", value)
 }

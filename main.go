@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -26,7 +27,12 @@ var source embed.FS
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program where it stands
 	if err := commands().ExecuteContext(ctx); err != nil {
+		var exit *exec.ExitError // of the go command, which has said why
+		if errors.As(err, &exit) {
+			os.Exit(exit.ExitCode())
+		}
 		fmt.Fprintln(os.Stderr, "hounsfield:", err)
 		if errors.Is(err, context.Canceled) {
 			os.Exit(130)
@@ -45,7 +51,26 @@ func commands() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.AddCommand(runCommand(), prepareCommand(), predictCommand(), compareCommand(), verifyCommand(), fetchCommand(), datasetsCommand(), testCommand())
+	sayUsage(root)
 	return root
+}
+
+// sayUsage lets errors in flags and arguments say what would have been right.
+func sayUsage(root *cobra.Command) {
+	right := func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; type: %s (`%s --help` explains)", err, cmd.UseLine(), cmd.CommandPath())
+	}
+	root.SetFlagErrorFunc(right)
+	for _, verb := range root.Commands() {
+		if check := verb.Args; check != nil {
+			verb.Args = func(cmd *cobra.Command, args []string) error {
+				if err := check(cmd, args); err != nil {
+					return right(cmd, err)
+				}
+				return nil
+			}
+		}
+	}
 }
 
 // environment reads the flags that most verbs share.
@@ -54,7 +79,7 @@ func environment(runs, mirror string, jobs int) (experiments.Env, error) {
 	if err != nil {
 		return experiments.Env{}, err
 	}
-	dataCode, err := experiments.HashSource(source, "datasets/volume", "datasets/phantom", "datasets/dicom", "datasets/nifti")
+	dataCode, err := experiments.HashSource(source, "datasets/volume", "datasets/phantom", "datasets/dicom", "datasets/nifti", "datasets/prepare")
 	return experiments.Env{Runs: runs, Mirror: mirror, Jobs: jobs, Cache: experiments.DefaultCache(), Code: code, DataCode: dataCode,
 		Progress: experiments.NewProgress(os.Stderr)}, err
 }

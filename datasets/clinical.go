@@ -2,7 +2,9 @@ package datasets
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hounsfield/datasets/catalog"
@@ -129,8 +131,8 @@ func appendFeatures(all, next []Feature, first bool, file string) ([]Feature, er
 		all[i].Values = append(f.Values, values...)
 		delete(at, f.Column.Name)
 	}
-	for name := range at {
-		return nil, &table.ColumnError{File: file, Table: "features", Column: name, Problem: "stands in no table before", Next: "all tables of one cohort need the same features"}
+	if more := slices.Sorted(maps.Keys(at)); len(more) > 0 {
+		return nil, &table.ColumnError{File: file, Table: "features", Column: more[0], Problem: "stands in no table before", Next: "all tables of one cohort need the same features"}
 	}
 	return all, nil
 }

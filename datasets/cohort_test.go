@@ -118,6 +118,65 @@ func TestOpenTestOnce(t *testing.T) {
 	}
 }
 
+// Dealing roles anew leaves nobody out, seals the new test role, moves nobody when
+// patients join, and is refused once a test role was seen.
+func TestAssign(t *testing.T) {
+	made := func(n int) *Cohort {
+		patients, outcomes := make([]Patient, n), make([]Outcome, n)
+		for i := range patients {
+			patients[i] = Patient{ID: fmt.Sprintf("LUNG1-%03d", i), Cohort: "X", Role: Test}
+			outcomes[i] = Outcome{SurvivalDays: table.Some(float64(i)), Event: table.Some(true)}
+		}
+		c, err := NewCohort("made", patients, outcomes, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	split := Split{Tune: 0.2, Test: 0.3, Seed: 7}
+	c := made(2000)
+	dealt, err := c.Assign(split)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Three standard errors of a share of 2,000 are below 0.034.
+	for role, want := range map[Role]float64{Train: 0.5, Tune: 0.2, Test: 0.3} {
+		if got := float64(len(dealt.Of(role))) / 2000; math.Abs(got-want) > 0.034 {
+			t.Errorf("%s has %.3f of the patients, want %.3f", role, got, want)
+		}
+	}
+	if len(c.Of(Test)) != 2000 {
+		t.Error("the cohort that was dealt has changed")
+	}
+	few, err := made(300).Assign(split)
+	if err != nil || !slices.Equal(few.Patients, dealt.Patients[:300]) {
+		t.Errorf("patients who joined moved others (error %v)", err)
+	}
+	split.Seed++
+	if other, err := c.Assign(split); err != nil || slices.Equal(other.Patients, dealt.Patients) {
+		t.Errorf("another seed deals the same roles (error %v)", err)
+	}
+	rows := dealt.Of(Tune)
+	if tune, err := dealt.Outcomes(Tune); err != nil || tune[3].SurvivalDays.V != float64(rows[3]) {
+		t.Errorf("outcomes did not stay with their patients (error %v)", err)
+	}
+	sealed := new(*SealedTestError)
+	if _, err := dealt.Outcomes(Test); !errors.As(err, sealed) {
+		t.Errorf("the dealt test role is open: %v", err)
+	}
+	if _, err := dealt.OpenTest(func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dealt.Assign(split); !errors.As(err, sealed) {
+		t.Errorf("roles were dealt anew after the test role was seen: %v", err)
+	}
+	for _, bad := range []Split{{}, {Tune: 0.5, Test: 0.5}, {Tune: -0.1, Test: 0.5}, {Tune: math.NaN(), Test: 0.5}} {
+		if _, err := c.Assign(bad); err == nil {
+			t.Errorf("%+v leaves a role empty and passes", bad)
+		}
+	}
+}
+
 func TestNewCohortRefuses(t *testing.T) {
 	base := func() ([]Patient, []Outcome) {
 		return []Patient{{ID: "a", Cohort: "X", Role: Train}, {ID: "b", Cohort: "X", Role: Test}}, make([]Outcome, 2)

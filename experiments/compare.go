@@ -60,7 +60,11 @@ func Compare(runs []string, out string, w io.Writer) error {
 			names[i] = c.name
 		}
 		slices.Sort(names)
-		out = filepath.Join(filepath.Dir(filepath.Clean(runs[0])), "compare-"+digest([]byte(strings.Join(names, "\n")))[:12]+".html")
+		first, err := filepath.Abs(runs[0])
+		if err != nil {
+			return err
+		}
+		out = filepath.Join(filepath.Dir(first), "compare-"+digest([]byte(strings.Join(names, "\n")))[:12]+".html")
 	}
 	if err := writeFile(out, html); err != nil {
 		return err
@@ -77,15 +81,23 @@ func readCompared(dir string) (compared, error) {
 	if m.Status != StatusDone {
 		return compared{}, fmt.Errorf("the run in %s is not finished (%s); finish it with `hounsfield run %s`", dir, m.Status, filepath.Join(dir, "config.yaml"))
 	}
+	again := func(err error) error {
+		return fmt.Errorf("the run in %s cannot be compared: %w; delete the folder and run again", dir, err)
+	}
 	text, err := os.ReadFile(filepath.Join(dir, "config.yaml"))
 	if err != nil {
-		return compared{}, err
+		return compared{}, again(err)
 	}
 	var tree yaml.MapSlice
 	if err := yaml.UnmarshalWithOptions(text, &tree, yaml.UseOrderedMap()); err != nil {
-		return compared{}, fmt.Errorf("%s: %w", filepath.Join(dir, "config.yaml"), err)
+		return compared{}, again(fmt.Errorf("%s: %w", filepath.Join(dir, "config.yaml"), err))
 	}
-	c := compared{name: filepath.Base(filepath.Clean(dir)), settings: map[string]string{}}
+	// The folder's own name, also when it is given as ".".
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return compared{}, err
+	}
+	c := compared{name: filepath.Base(full), settings: map[string]string{}}
 	c.flatten("", tree)
 	// Two runs of one config differ by the code that made them, or by the data.
 	for _, extra := range append([]Input{{Name: "code", SHA256: m.Code}, {Name: "backend", SHA256: m.Backend.Name}}, m.Inputs...) {
@@ -93,8 +105,10 @@ func readCompared(dir string) (compared, error) {
 		c.settings[key] = extra.SHA256[:min(12, len(extra.SHA256))]
 		c.order = append(c.order, key)
 	}
-	c.metrics, err = readMetrics(dir)
-	return c, err
+	if c.metrics, err = readMetrics(dir); err != nil {
+		return compared{}, again(err)
+	}
+	return c, nil
 }
 
 // flatten turns nested settings into dotted keys; lists stay whole.

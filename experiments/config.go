@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -168,7 +169,7 @@ func Load(nameOrFile string, overrides ...string) (Config, error) {
 			return cfg, err
 		}
 	}
-	return cfg, cfg.validate(file)
+	return cfg, placed(cfg.validate(file), text, overrides)
 }
 
 func readConfig(nameOrFile string) (text []byte, file string, err error) {
@@ -176,6 +177,9 @@ func readConfig(nameOrFile string) (text []byte, file string, err error) {
 		file = path.Join("configs", nameOrFile+".yaml")
 		text, err = shipped.ReadFile(file)
 		return text, file, err
+	}
+	if info, err := os.Stat(nameOrFile); err == nil && info.IsDir() {
+		return nil, nameOrFile, &ConfigError{File: nameOrFile, Problem: "is a folder; name a YAML file, such as the config.yaml in a run folder"}
 	}
 	text, err = os.ReadFile(nameOrFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -212,6 +216,14 @@ func (c Config) validate(file string) error {
 		return bad("evaluation.bootstrap", fmt.Sprintf("%d resamples: between 100 and 1000000", e.Bootstrap))
 	} else if !(e.RMSTDays > 0) {
 		return bad("evaluation.rmst_days", "must be a positive number of days")
+	}
+	for i, ref := range c.References {
+		if err := choice(fmt.Sprintf("references[%d].metric", i), ref.Metric, slices.Sorted(maps.Keys(metricWords))...); err != nil {
+			return err
+		}
+		if err := choice(fmt.Sprintf("references[%d].role", i), ref.Role, "train", "tune", "test"); err != nil {
+			return err
+		}
 	}
 	for _, name := range c.Comparison.Predictors {
 		if err := choice("comparison.predictors", name, predictorNames...); err != nil {

@@ -85,12 +85,15 @@ func TestConfigMistakes(t *testing.T) {
 		{"twice", "backend: go\nbackend: go\n", []string{"bad.yaml:2", "already defined"}},
 		{"not YAML", "a: [1\n", []string{"bad.yaml"}},
 		{"unknown source", "data:\n  source: phantm\n", []string{"data.source", `"phantom"`, "published"}},
-		{"unknown engine", "backend: cuda9\n", []string{"backend", "auto"}},
+		{"unknown engine", "backend: cuda9\n", []string{"bad.yaml:1:10", "backend", "auto"}},
 		{"no seeds", "seeds: []\n", []string{"seeds", "at least one"}},
 		{"seed twice", "seeds: [4, 4]\n", []string{"seeds", "seed 4"}},
 		{"bad name", "experiment: ../x\n", []string{"experiment", "folder"}},
 		{"cube against network", "cube: {size: 40}\n", []string{"network.input", "cube.size"}},
-		{"bad batch", "training: {batch: 1}\n", []string{"training", "batch"}},
+		{"bad batch", "training: {batch: 1}\n", []string{"bad.yaml:1:19", "training", "batch"}},
+		{"bad batch further down", "training:\n  max_epochs: 2\n  batch: 1\n", []string{"bad.yaml:3:10"}},
+		{"reference to no metric", "references:\n  - {metric: auc, role: test, source: x}\n", []string{"bad.yaml:2:14", "references[0].metric", "auc_delong"}},
+		{"reference to no role", "references: [{metric: spearman, role: tst, source: x}]\n", []string{"references[0].role", `"test"`}},
 		{"bad phantom", "data: {phantom: {patients: {train: -1}}}\n", []string{"data.phantom", "patients.train"}},
 		{"bad shift", "augment: {shift: -1}\n", []string{"augment.shift"}},
 		{"few resamples", "evaluation: {bootstrap: 3}\n", []string{"evaluation.bootstrap"}},
@@ -128,12 +131,17 @@ func TestOverrides(t *testing.T) {
 	}
 	for _, c := range []struct{ set, want string }{
 		{"training.epoch=3", "training.epoch"}, {"seeds", "key=value"}, {"=3", "key=value"}, {"training.batch=x", "training.batch"},
+		{"seeds=", "no value"}, {"backend=cuda", "--set backend=cuda: backend"}, {"training.batch=1", "--set training.batch=1: training"},
+		{"cube={size: 7}", "--set cube={size: 7}: cube.size"},
 	} {
 		_, err := Load("phantom", c.set)
 		var bad *ConfigError
 		if !errors.As(err, &bad) || !strings.Contains(err.Error(), c.want) || bad.Line != 0 {
 			t.Errorf("--set %s: %v", c.set, err)
 		}
+	}
+	if _, err := Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "config.yaml in a run folder") {
+		t.Errorf("a folder: %v", err)
 	}
 	if _, err := Load("phantm"); err == nil || !strings.Contains(err.Error(), `"phantom"`) {
 		t.Errorf("a misspelt experiment: %v", err)

@@ -97,11 +97,6 @@ func evaluate(s *study, e EvaluationConfig, open func() error) (*evaluation, err
 			tune = append(tune, s.scores[i])
 		}
 	}
-	for _, id := range e.Without {
-		if !slices.ContainsFunc(s.cohort.Patients, func(p datasets.Patient) bool { return p.ID == id }) {
-			return nil, fmt.Errorf("evaluation.without names %q, who is no patient of this cohort", id)
-		}
-	}
 	var err error
 	if ev.cut, err = stats.Median(tune); err != nil {
 		return nil, fmt.Errorf("the tune role has no scores to take the cut from: %w", err)
@@ -228,16 +223,19 @@ func (ev *evaluation) followUp(s *study, role datasets.Role, cohort string, pati
 	if h := g.hazard; h != nil {
 		add(metricHazardRatio, "Cox, Efron ties, Wald CI and p", h.HR, h.Low, h.High, h.P)
 	}
-	harrell, err := stats.HarrellC(days, event, scores, Level)
-	if err != nil {
+	var noPair *stats.InputError // nobody outlived a death: there is no such figure
+	switch harrell, err := stats.HarrellC(days, event, scores, Level); {
+	case err == nil:
+		add(metricHarrellC, "Harrell; score ties count one half", harrell.C, harrell.Low, harrell.High, nan)
+	case !errors.As(err, &noPair):
 		return err
 	}
-	add(metricHarrellC, "Harrell; score ties count one half", harrell.C, harrell.Low, harrell.High, nan)
-	uno, err := stats.UnoC(days, event, scores, math.Inf(1), Level)
-	if err != nil {
+	switch uno, err := stats.UnoC(days, event, scores, math.Inf(1), Level); {
+	case err == nil:
+		add(metricUnoC, "Uno, inverse probability of censoring weights, no truncation", uno.C, uno.Low, uno.High, nan)
+	case !errors.As(err, &noPair):
 		return err
 	}
-	add(metricUnoC, "Uno, inverse probability of censoring weights, no truncation", uno.C, uno.Low, uno.High, nan)
 	rmst, err := stats.RMSTDifference(days, event, high, e.RMSTDays, Level)
 	var tooLate *stats.InputError
 	switch {

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -99,6 +102,31 @@ func (m *Manifest) write(run string) error {
 		return err
 	}
 	return writeFile(filepath.Join(run, manifestFile), append(b, '\n'))
+}
+
+// intact says whether outputs of a finished run are what they were when it ended. A
+// path that ends in a slash means all outputs below it.
+func (m *Manifest) intact(run string, paths ...string) error {
+	for _, path := range slices.Sorted(maps.Keys(m.Outputs)) {
+		if !slices.ContainsFunc(paths, func(p string) bool { return path == p || strings.HasSuffix(p, "/") && strings.HasPrefix(path, p) }) {
+			continue
+		}
+		if sum, err := fileSHA256(filepath.Join(run, filepath.FromSlash(path))); err != nil || sum != m.Outputs[path] {
+			return fmt.Errorf("%s of the run in %s is gone or has changed since the run ended; `hounsfield verify` lists what has; delete the folder and run again", path, run)
+		}
+	}
+	return nil
+}
+
+// missing are the outputs of a finished run that are no longer there.
+func (m *Manifest) missing(run string) []string {
+	var out []string
+	for _, path := range slices.Sorted(maps.Keys(m.Outputs)) {
+		if _, err := os.Stat(filepath.Join(run, filepath.FromSlash(path))); err != nil {
+			out = append(out, path)
+		}
+	}
+	return out
 }
 
 // writeFile lets a file appear whole or not at all, making its folder first.

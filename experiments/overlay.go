@@ -74,6 +74,9 @@ func set(assignment string, cfg *Config) error {
 	if !ok || key == "" {
 		return &ConfigError{File: "--set " + assignment, Problem: "not of the form key=value, such as training.max_epochs=5"}
 	}
+	if strings.TrimSpace(value) == "" {
+		return &ConfigError{File: "--set " + assignment, Key: key, Problem: "has no value; give one, or leave the override out to keep the default"}
+	}
 	parts := strings.Split(key, ".")
 	var b strings.Builder
 	for i, p := range parts {
@@ -87,6 +90,50 @@ func set(assignment string, cfg *Config) error {
 	var bad *ConfigError
 	if errors.As(err, &bad) {
 		bad.Line, bad.Column = 0, 0 // the lines are of our own making
+	}
+	return err
+}
+
+// placed says of a value that validation refuses where it was set: in the last override
+// of its key, or of one above it, else in a line of the file.
+func placed(err error, text []byte, overrides []string) error {
+	var bad *ConfigError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	for _, o := range slices.Backward(overrides) {
+		key, _, _ := strings.Cut(o, "=")
+		key = strings.TrimSpace(key)
+		rest, above := strings.CutPrefix(bad.Key, key)
+		above = above && (rest == "" || strings.ContainsAny(rest[:1], ".["))
+		// Some checks name a section in Key and the setting in Problem.
+		below := strings.HasPrefix(key, bad.Key+".") && strings.Contains(bad.Problem, key[strings.LastIndexByte(key, '.')+1:])
+		if above || below {
+			bad.File = "--set " + o
+			return err
+		}
+	}
+	tree, parseErr := parser.ParseBytes(text, 0)
+	if parseErr != nil {
+		return err
+	}
+	var keys []string // the nearest first
+	for _, word := range strings.Fields(bad.Problem) {
+		keys = append(keys, bad.Key+"."+strings.TrimRight(word, ":,;"))
+	}
+	for key := bad.Key; key != ""; key = key[:max(0, strings.LastIndexAny(key, ".["))] {
+		keys = append(keys, key)
+	}
+	for _, key := range keys {
+		p, pathErr := yaml.PathString("$." + key)
+		if pathErr != nil {
+			continue // a word of the problem that is no key
+		}
+		if node, nodeErr := p.FilterFile(tree); nodeErr == nil && node != nil {
+			at := node.GetToken().Position
+			bad.Line, bad.Column = at.Line, at.Column
+			return err
+		}
 	}
 	return err
 }

@@ -37,13 +37,21 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	}
 	cfg, err := Load(filepath.Join(o.Run, "config.yaml"))
 	if err != nil {
-		return err
+		return fmt.Errorf("the run in %s cannot be used: %w; delete the folder and run again", o.Run, err)
 	}
 	if m.Status != StatusDone {
 		return fmt.Errorf("the run in %s is not finished (%s); finish it with `hounsfield run %s`", o.Run, m.Status, filepath.Join(o.Run, "config.yaml"))
 	}
 	if cfg.Data.scored() {
 		return fmt.Errorf("the run in %s judged published scores and holds no network; name a run that trained one, such as `hounsfield run phantom`", o.Run)
+	}
+	if ext := filepath.Ext(o.Out); o.Out != "" && ext != ".arrow" && ext != ".parquet" {
+		return fmt.Errorf("--out %s: the ending %q names no table format; end the name in .arrow or .parquet", o.Out, ext)
+	}
+	// A checkpoint that is cut is passed over for the one before, whose network has other
+	// scores than those that the tune patients have.
+	if err := m.intact(o.Run, "config.yaml", tablesDir+"/"+scoresTable+".arrow", "checkpoints/"); err != nil {
+		return err
 	}
 	rule, err := roiRule(o.Dataset, o.ROI)
 	if err != nil {
@@ -53,6 +61,7 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	o.Progress.Say("reading the scans in %s", o.Folder)
 	patients, lost, err := prepare.Folder(ctx, o.Folder, o.Dataset, rule, cfg.cubeSpec())
 	if err != nil {
 		return err

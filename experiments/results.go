@@ -228,7 +228,7 @@ func referenceBlocks(refs []Reference, metrics []Metric) []report.Block {
 		Note:    report.Text("Reproduced means equal at the number of decimals the paper prints, and p on the same side of the printed bound."),
 	}
 	for _, ref := range refs {
-		here, verdict := "not computed", "data not public"
+		here, verdict := "not computed", "data not public, or not in the data folder"
 		if m, ok := find(metrics, ref.Metric, ref.Role, ""); ok {
 			here = metricText(&m)
 			verdict = "differs"
@@ -327,7 +327,11 @@ func (r *runner) methodBlocks(s *study, ev *evaluation) ([]report.Block, error) 
 	say("Cut between low and high risk: the median score of the tune role, %.7g; high risk is strictly above it.", ev.cut)
 	say("The outcomes of the test role were read once, by the evaluation step, after all scores had been written; the moment and the hash of the scores are in %s.", manifestFile)
 	if p := r.cfg.Data.Published; r.cfg.Data.Source == SourcePublished && p.Treatment == "radiotherapy" {
-		say("Survival times come from the clinical table of NSCLC-Radiomics, linked by patient id; test patients without a link count in the AUC and not in the survival statistics.")
+		if ev.survival != nil {
+			say("Survival times come from the clinical table of NSCLC-Radiomics, linked by patient id; test patients without a link count in the AUC and not in the survival statistics.")
+		} else {
+			say("There are no survival times: the clinical table of NSCLC-Radiomics was not in the data folder, or links to too few patients.")
+		}
 	}
 	return []report.Block{list}, nil
 }

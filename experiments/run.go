@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"hounsfield/datasets"
@@ -55,6 +56,9 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	if err != nil {
 		return nil, err
 	}
+	if eng != nil {
+		defer eng.Close()
+	}
 	src, err := openSource(cfg, env)
 	if err != nil {
 		return nil, err
@@ -69,7 +73,9 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 		return nil, err
 	}
 	defer f.Close()
-	if f.Manifest.Status == StatusDone {
+	if missing := f.Manifest.missing(f.Dir); f.Manifest.Status == StatusDone && len(missing) > 0 {
+		env.Progress.Say("the run in %s was done, but %s not there any more: what is missing is made again", f.Dir, strings.Join(missing, ", "))
+	} else if f.Manifest.Status == StatusDone {
 		metrics, err := readMetrics(f.Dir)
 		if err != nil {
 			return nil, fmt.Errorf("the run in %s says it is done, but its metrics cannot be read: %w; delete the folder and run again", f.Dir, err)
@@ -126,6 +132,10 @@ func (r *runner) run(ctx context.Context, src source) ([]Metric, error) {
 		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	// Before hours of training, not after.
+	if err := s.knows(r.cfg.Evaluation.Without); err != nil {
 		return nil, err
 	}
 	if s.cubes != nil {

@@ -111,6 +111,20 @@ func TestRunFolder(t *testing.T) {
 	if err := Verify(done.Dir, env, io.Discard); err != nil {
 		t.Error(err)
 	}
+	// What is gone is made again, with the same bytes; a config that is gone is told.
+	whole := outputs(t, done.Dir)
+	for _, gone := range []string{"report.html", "tables/metrics.arrow", "config.yaml"} {
+		if err := os.Remove(filepath.Join(done.Dir, gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lost *VerifyError
+	if err := Verify(done.Dir, env, io.Discard); !errors.As(err, &lost) || len(lost.Missing) != 3 {
+		t.Errorf("three files removed: %v", err)
+	}
+	if again := run(t, cfg, env); again.Already || !maps.Equal(outputs(t, done.Dir), whole) {
+		t.Errorf("files that were removed are not made again: already %t", again.Already)
+	}
 	if err := os.WriteFile(filepath.Join(done.Dir, "figures/roc.svg"), []byte("<svg/>"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +271,17 @@ func TestPredict(t *testing.T) {
 	if got.Strings("patient_id")[0] != id || !near(got.Float64s("score")[0], want, 2e-3) {
 		t.Errorf("patient %s scored %v from DICOM, %v in the run", got.Strings("patient_id")[0], got.Float64s("score")[0], want)
 	}
+	// With a damaged checkpoint it would be another network's score.
+	checkpoints, err := filepath.Glob(filepath.Join(done.Dir, "checkpoints/seed-1/*"))
+	if err != nil || len(checkpoints) != 2 {
+		t.Fatal(checkpoints, err)
+	}
+	if err := os.Truncate(checkpoints[1], 1000); err != nil {
+		t.Fatal(err)
+	}
+	if err := Predict(t.Context(), PredictOptions{Run: done.Dir, Folder: folder, ROI: []string{phantom.ROIName}}, io.Discard); err == nil || !strings.Contains(err.Error(), filepath.Base(checkpoints[1])) {
+		t.Errorf("a run with a damaged checkpoint: %v", err)
+	}
 	if err := Predict(t.Context(), PredictOptions{Run: t.TempDir(), Folder: folder}, io.Discard); err == nil || !strings.Contains(err.Error(), "not a run folder") {
 		t.Errorf("a folder that is no run: %v", err)
 	}
@@ -287,6 +312,11 @@ func TestCompare(t *testing.T) {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the output lacks %q:\n%s", want, &text)
 		}
+	}
+	t.Chdir(a.Dir)
+	var here bytes.Buffer
+	if err := Compare([]string{".", b.Dir}, "", &here); err != nil || !strings.Contains(here.String(), filepath.Base(a.Dir)) || len(outputs(t, ".")) != len(outputs(t, b.Dir)) {
+		t.Errorf("from inside a run folder: %v\n%s", err, &here)
 	}
 	if strings.Contains(text.String(), "max_epochs") {
 		t.Errorf("a setting that is the same is shown:\n%s", &text)
@@ -323,6 +353,38 @@ func TestEvaluateOpensLast(t *testing.T) {
 		if !ev.outcomes[i].SurvivalDays.Valid {
 			t.Error("a test outcome is missing after the opening")
 		}
+	}
+}
+
+// A role in which nobody outlived a death has no concordance, and the run goes on.
+func TestFollowUpWithoutPairs(t *testing.T) {
+	s := &study{scoredBy: scoredByNetwork, scores: []float64{0.1, 0.2, 0.8}}
+	ev := &evaluation{cut: 0.5}
+	var patients []datasets.Patient
+	for i, days := range []float64{100, 200, 300} {
+		patients = append(patients, datasets.Patient{ID: string(rune('a' + i)), Cohort: "c", Role: datasets.Tune})
+		ev.outcomes = append(ev.outcomes, datasets.Outcome{SurvivalDays: table.Some(days), Event: table.Some(i == 2)})
+	}
+	var err error
+	if s.cohort, err = datasets.NewCohort("c", patients, slices.Clone(ev.outcomes), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := ev.followUp(s, datasets.Tune, "c", []int{0, 1, 2}, Default().Evaluation); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := find(ev.metrics, metricHarrellC, "tune", ""); ok || len(ev.metrics) == 0 {
+		t.Errorf("metrics %+v", ev.metrics)
+	}
+}
+
+// A patient to leave out who is not there is told before anything trains.
+func TestWithoutNobody(t *testing.T) {
+	env := tinyEnv(t)
+	if _, err := Run(t.Context(), tiny(t, "evaluation.without=[nobody]"), env); err == nil || !strings.Contains(err.Error(), `"nobody"`) {
+		t.Errorf("got %v", err)
+	}
+	if trained, _ := filepath.Glob(filepath.Join(env.Runs, "*", "checkpoints")); trained != nil {
+		t.Errorf("networks were trained first: %v", trained)
 	}
 }
 

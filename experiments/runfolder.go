@@ -51,11 +51,11 @@ func runHash(config []byte, inputs []Input, code, engine string) string {
 func openFolder(runs, experiment, hash string) (*Folder, error) {
 	dir := filepath.Join(runs, experiment+"-"+hash)
 	if err := os.MkdirAll(filepath.Join(dir, tablesDir), 0o755); err != nil {
-		return nil, fmt.Errorf("cannot make the run folder: %w", err)
+		return nil, fmt.Errorf("cannot make the run folder: %w; name a place that can be written to with --runs", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("cannot lock the run folder: %w", err)
+		return nil, fmt.Errorf("cannot lock the run folder: %w; name a place that can be written to with --runs", err)
 	}
 	if err := tryLock(lock); err != nil {
 		lock.Close()

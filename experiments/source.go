@@ -77,6 +77,16 @@ func (s *study) all(without []string) []scored {
 	return out
 }
 
+// knows says whether every patient that evaluation.without names is in the cohort.
+func (s *study) knows(without []string) error {
+	for _, id := range without {
+		if !slices.ContainsFunc(s.cohort.Patients, func(p datasets.Patient) bool { return p.ID == id }) {
+			return fmt.Errorf("evaluation.without names %q, who is no patient of this cohort; the ids stand in tables/cohort.arrow of a finished run", id)
+		}
+	}
+	return nil
+}
+
 // Whose score a metric judges.
 const (
 	scoredByNetwork   = "network"
@@ -166,9 +176,10 @@ type cubeJob struct {
 // patient whose cube cannot be made is an exclusion and a nil entry; the others go on.
 // job says false for a patient without a scan, who has been excluded before.
 func makeCubes(ctx context.Context, env Env, what string, n int, job func(i int) (cubeJob, bool)) ([]*volume.Cube, []datasets.Exclusion, error) {
+	const room = "make room or check the permissions, or set XDG_CACHE_HOME to another folder, then run again"
 	store, err := datasets.OpenCubeStore(env.Cache)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w; %s", err, room)
 	}
 	cubes, reasons := make([]*volume.Cube, n), make([]*datasets.Exclusion, n)
 	bar := env.Progress.Bar(n, what)
@@ -207,7 +218,8 @@ func makeCubes(ctx context.Context, env Env, what string, n int, job func(i int)
 			case lost != nil:
 				reasons[i] = &datasets.Exclusion{Patient: j.patient, Cohort: j.cohort, Stage: "cube", Reason: lost.Error()}
 			case err != nil:
-				return err // the store cannot be written: a full disk hits every patient, so stop and say so
+				// The store cannot be written: a full disk hits every patient, so stop and say so.
+				return fmt.Errorf("%w; %s", err, room)
 			}
 			return nil
 		})

@@ -38,6 +38,9 @@ func openPrepared(cfg Config, env Env) (*preparedSource, error) {
 	if p.entry, err = catalog.Load(cfg.Data.Prepared.Dataset); err != nil {
 		return nil, err
 	}
+	if p.entry.Images == nil {
+		return nil, fmt.Errorf("data.prepared.dataset: data set %s has no scans; name the one that the prepared patients come from, whose clinical table has their outcomes", p.entry.Name)
+	}
 	if p.root, _, err = catalog.Locate(p.entry, env.Mirror); err != nil {
 		return nil, err
 	}

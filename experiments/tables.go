@@ -12,7 +12,7 @@ import (
 
 // Metric is one figure of a run with what a reader needs to believe it.
 type Metric struct {
-	Name     string // auc_delong, log_rank_chi_square, ... (see metricInfo)
+	Name     string // auc_delong, log_rank_chi_square, ... (see metricWords)
 	Role     string // train | tune | test
 	Cohort   string // whose patients; "all" where a role has several cohorts
 	ScoredBy string // network (the mean over seeds), seed N, published network, true hazard

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // VerifyError is a run whose files are not what its manifest says.
@@ -17,8 +19,16 @@ type VerifyError struct {
 }
 
 func (e *VerifyError) Error() string {
-	return fmt.Sprintf("%s does not verify: %d outputs changed %v, %d missing %v, %d added %v, %d inputs differ %v; delete the folder and run again to get a true one",
-		e.Run, len(e.Changed), e.Changed, len(e.Missing), e.Missing, len(e.Added), e.Added, len(e.Inputs), e.Inputs)
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		files []string
+	}{{"outputs changed", e.Changed}, {"outputs missing", e.Missing}, {"files added", e.Added}, {"inputs differ", e.Inputs}} {
+		if len(p.files) > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(p.files), p.what, strings.Join(p.files, ", ")))
+		}
+	}
+	return fmt.Sprintf("%s does not verify: %s; delete the folder and run again to get a true one", e.Run, strings.Join(parts, ", "))
 }
 
 // Verify recomputes the sha256 of every input and output of a finished run. What
@@ -49,7 +59,10 @@ func Verify(run string, env Env, w io.Writer) error {
 			bad.Added = append(bad.Added, path)
 		}
 	}
-	cfg, err := Load(run + "/config.yaml")
+	if slices.Contains(bad.Missing, "config.yaml") || slices.Contains(bad.Changed, "config.yaml") {
+		return bad // which inputs to look for is no longer known
+	}
+	cfg, err := Load(filepath.Join(run, "config.yaml"))
 	if err != nil {
 		return err
 	}

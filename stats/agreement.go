@@ -40,7 +40,8 @@ type BlandAltmanResult struct {
 // then T 0 and P 1 for a bias of 0, NaN for another.
 //
 // In R: d <- first-second; mean(d)+qt(c(.025,.975), n-1, z*sqrt(n))*sd(d)/sqrt(n);
-// t.test(d).
+// t.test(d). From 369 patients on (z sqrt(n) above 37.62, coverage 0.95) R's qt is an
+// approximation, off in the fourth digit; here it is not.
 //
 // Errors: *InputError for fewer than two patients, unequal lengths, NaN or infinities,
 // a level or a coverage outside 0..1.

@@ -126,7 +126,7 @@ type QValueResult struct {
 //
 // In R: qvalue::qvalue(p, pi0.method). Bootstrap equals it to rounding. The smoother
 // solves for the penalty that has exactly three degrees of freedom, which R's
-// smooth.spline only approaches: PiZero agrees to about 1e-5.
+// smooth.spline only approaches: PiZero agrees to about 1e-4.
 //
 // Errors: *InputError as for [Adjust], an unknown method, and an estimate that is not
 // above 0 (hardly a p value above the largest lambda: p values of few or dependent

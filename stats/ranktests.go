@@ -54,7 +54,8 @@ type RankTestResult struct {
 	Ties        int // groups of two or more tied values
 }
 
-// The exact distribution takes N x (sum of ranks) steps.
+// The exact distribution of a rank sum holds m N^2 numbers for m chosen of N: 250 MB and
+// more than a second for 200 of 400.
 const mostExact = 400
 
 // MannWhitney compares two independent samples by the ranks of all their values

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -184,9 +185,9 @@ func (e Entry) check(file string) error {
 	if want := strings.TrimSuffix(path.Base(file), ".yaml"); e.Name != want {
 		return bad("name", fmt.Sprintf("%q is not the file's name", e.Name), want)
 	}
-	for key, text := range map[string]string{"title": e.Title, "what": e.What, "licence": e.Licence} {
-		if strings.TrimSpace(text) == "" {
-			return bad(key, "is missing", "words")
+	for _, field := range [][2]string{{"title", e.Title}, {"what", e.What}, {"licence", e.Licence}} {
+		if strings.TrimSpace(field[1]) == "" {
+			return bad(field[0], "is missing", "words")
 		}
 	}
 	if len(e.Cite) == 0 {
@@ -230,7 +231,8 @@ func (e Entry) check(file string) error {
 		case len(t.Columns) == 0:
 			return bad(key+".columns", "is missing", "our column name: {header: theirs}")
 		}
-		for name, from := range t.Columns {
+		for _, name := range slices.Sorted(maps.Keys(t.Columns)) {
+			from := t.Columns[name]
 			if from.Absent && from.Header != "" {
 				return bad(key+".columns."+name, "has a header and is absent", "one of the two")
 			}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -146,7 +147,7 @@ func fetch(ctx context.Context, e Entry, f File, dest string, opt FetchOptions) 
 		from, again = filepath.Join(opt.Mirror, filepath.FromSlash(f.Path)), "look whether the mirror is whole and has the same layout"
 		source, err = os.Open(from)
 	case f.URL == "":
-		return fail("", e.Obtain, errors.New("it has no public address"))
+		return fail("", strings.TrimSpace(e.Obtain), errors.New("it has no public address"))
 	default:
 		source, err = get(ctx, opt, f.URL)
 	}

@@ -22,10 +22,11 @@ const (
 	classDirectory    = "1.2.840.10008.1.3.10"
 )
 
-// headTags is all that Index reads; bodyTags are the contours and frames besides.
+// headTags is all that Index reads; bodyTags are the contours and frames besides. Of
+// the patient only the PatientID is among them: what is not read cannot come out.
 var headTags = tagSet(
-	tag.SpecificCharacterSet, tag.SOPClassUID, tag.SOPInstanceUID, tag.Modality, tag.SeriesDescription,
-	tag.PatientID, tag.PatientSex, tag.PatientAge, tag.StudyInstanceUID, tag.SeriesInstanceUID, tag.InstanceNumber,
+	tag.SpecificCharacterSet, tag.SOPClassUID, tag.SOPInstanceUID, tag.Modality,
+	tag.PatientID, tag.StudyInstanceUID, tag.SeriesInstanceUID,
 	tag.ImagePositionPatient, tag.ImageOrientationPatient, tag.FrameOfReferenceUID,
 	tag.SamplesPerPixel, tag.PhotometricInterpretation, tag.NumberOfFrames, tag.Rows, tag.Columns, tag.PixelSpacing,
 	tag.BitsAllocated, tag.BitsStored, tag.HighBit, tag.PixelRepresentation,

@@ -2,6 +2,7 @@ package dicom
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -237,7 +238,8 @@ func (s *Segmentation) Names() []string {
 // by its description. Error: *ROIError.
 func (s *Segmentation) Choose(rule ROIRule) (Segment, Choice, error) {
 	c, err := choose(rule, s.Names(), s.File, s.PatientID)
-	if err != nil {
+	var roi *ROIError
+	if errors.As(err, &roi) && len(roi.Matched) == 0 {
 		descriptions := make([]string, len(s.Segments))
 		for i, g := range s.Segments {
 			descriptions[i] = g.Description
@@ -245,6 +247,8 @@ func (s *Segmentation) Choose(rule ROIRule) (Segment, Choice, error) {
 		if d, derr := rule.Choose(descriptions); derr == nil {
 			return s.Segments[d.Index], d, nil
 		}
+	}
+	if err != nil {
 		return Segment{}, c, err
 	}
 	return s.Segments[c.Index], c, nil

@@ -113,6 +113,11 @@ func TestSegmentationChoose(t *testing.T) {
 	if !errors.As(err, &roi) || roi.Patient != "MADE-1" || !strings.Contains(err.Error(), "seg.dcm") || !strings.Contains(err.Error(), "Lesion") {
 		t.Errorf("error %v, want a *ROIError", err)
 	}
+	// Two labels that match are not told apart by a description.
+	s.Segments = []Segment{{1, "GTV-1", "first"}, {2, "gtv-1", "GTV-1"}}
+	if g, _, err := s.Choose(ROIRule{Exact: []string{"GTV-1"}}); !errors.As(err, &roi) || len(roi.Matched) != 2 {
+		t.Errorf("two labels that match: segment %d, error %v, want a *ROIError that names both", g.Number, err)
+	}
 }
 
 func TestBrokenSegmentations(t *testing.T) {

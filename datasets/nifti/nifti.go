@@ -242,7 +242,7 @@ func (h *header) grid() (volume.Grid, error) {
 			err = h.qform(&q)
 		}
 		if err == nil {
-			err = agree(g, q)
+			err = agree(g, q, mm)
 		}
 	case h.SformCode > 0:
 		err = h.sform(&g)
@@ -273,8 +273,8 @@ func checked(g volume.Grid) error {
 }
 
 // agree refuses a file whose two transforms place a corner of the scan more than
-// 0.1 mm apart: programs differ in which one they follow.
-func agree(sform, qform volume.Grid) error {
+// 0.1 mm apart: programs differ in which one they follow. unit is the file's, in mm.
+func agree(sform, qform volume.Grid, unit float64) error {
 	for corner := range 8 {
 		var index [3]float64
 		for a := range 3 {
@@ -284,7 +284,7 @@ func agree(sform, qform volume.Grid) error {
 		}
 		s, q := sform.Position(index), qform.Position(index)
 		// A NaN passes, and is named as what it is by Grid.Check.
-		if apart := math.Hypot(math.Hypot(s[0]-q[0], s[1]-q[1]), s[2]-q[2]); apart > 0.1 {
+		if apart := unit * math.Hypot(math.Hypot(s[0]-q[0], s[1]-q[1]), s[2]-q[2]); apart > 0.1 {
 			return wrong("sform, qform", fmt.Sprintf("%.3g mm apart at a corner of the scan", apart), "the same place; set the code of the wrong one to 0")
 		}
 	}

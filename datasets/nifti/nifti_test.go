@@ -277,6 +277,7 @@ func TestBadFiles(t *testing.T) {
 		{"NaN spacing", "spacing", good(t, func(h *header) { h.SformCode = 0; h.Pixdim[2] = nan })},
 		{"two spacings", "pixdim[3]", good(t, func(h *header) { h.Pixdim[3] = 1 })},
 		{"two origins", "sform, qform", good(t, func(h *header) { h.QoffsetY++ })},
+		{"two origins in metres", "sform, qform", good(t, func(h *header) { h.XyztUnits = 1; h.QoffsetY += 0.05 })},
 		{"two rotations", "sform, qform", good(t, func(h *header) { h.QuaternB, h.QuaternC, h.QuaternD = 0, 0, 0 })},
 		{"zero spacing", "pixdim[1]", good(t, func(h *header) { h.SrowX, h.SrowY, h.SrowZ = [4]float32{}, [4]float32{}, [4]float32{} })},
 		{"infinite origin", "origin", good(t, func(h *header) { h.QformCode = 0; h.SrowX[3] = float32(math.Inf(1)) })},

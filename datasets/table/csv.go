@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -67,7 +68,7 @@ func DecodeCSV(r io.Reader, name string, schema Schema, opt CSVOptions) (*Table,
 	if err := schema.Check(); err != nil {
 		return nil, err
 	}
-	for key := range opt.Columns {
+	for _, key := range slices.Sorted(maps.Keys(opt.Columns)) {
 		if schema.index(key) < 0 {
 			return nil, &ColumnError{File: name, Table: schema.Name, Column: key, Problem: "is mapped but not declared",
 				Nearest: nearestNames(key, schema.Names(), 3), Next: "correct the column map"}

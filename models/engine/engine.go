@@ -94,8 +94,9 @@ const memoryLimit = 3 << 30
 
 // limitMemory keeps the pure-Go engine from holding twice the memory that it needs. Its buffers go to a pool and leave
 // it only at garbage collections, which Go by default starts when the heap has doubled: a training step of the study's
-// network then peaks at 8 GB, with the limit at 3 GB and in the same time. It is not a hard limit, and it is left alone
-// where the user has set one.
+// network on 4 cubes then peaks at 8 GB, with the limit at 3 GB and in the same time. It is not a hard limit: what is in
+// use at a time is never refused. But where that alone exceeds it (16 cubes: 9 GB) a step has a thousand collections and
+// is slower for it; set GOMEMLIMIT=12GiB there. It is left alone where the user has set one.
 func limitMemory() {
 	if os.Getenv("GOMEMLIMIT") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(memoryLimit)
