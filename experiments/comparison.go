@@ -265,6 +265,15 @@ func (r *runner) otherTreatment(ctx context.Context) ([]rival, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Its scores too are on disk before its test role is opened.
+	s.rivals = made
+	scores, err := scoresOf(s, r.provenance())
+	if err != nil {
+		return nil, err
+	}
+	if err := r.folder.writeTable(scoresTable+"_"+cfg.Data.Published.Treatment, scores, false); err != nil {
+		return nil, err
+	}
 	ev, err := evaluate(s, cfg.Evaluation, r.openTest)
 	if err != nil {
 		return nil, err
