@@ -41,18 +41,6 @@ func (s *CubeSet) Size() int {
 	return s.Cubes[0].Edge - 2*s.Cubes[0].Margin
 }
 
-// Inputs are the cubes proper as the network takes them: Size^3 values each (z, y, x),
-// normalised by volume.Normalise, not varied. They are copies.
-func (s *CubeSet) Inputs() [][]float32 {
-	size := s.Size()
-	out := make([][]float32, len(s.Cubes))
-	for i, c := range s.Cubes {
-		out[i] = make([]float32, size*size*size)
-		variation{}.place(out[i], c, size)
-	}
-	return out
-}
-
 // Check says whether the cubes fit together.
 func (s *CubeSet) Check() error {
 	if len(s.IDs) != len(s.Cubes) {

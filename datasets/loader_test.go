@@ -269,19 +269,3 @@ func TestLoaderRefuses(t *testing.T) {
 		}
 	}
 }
-
-func TestInputs(t *testing.T) {
-	c := numbered(4, 1)
-	set := &CubeSet{IDs: []string{"a"}, Cubes: []*volume.Cube{c}}
-	got := set.Inputs()
-	want := c.Central(4)
-	for i := range want {
-		want[i] = volume.Normalise(want[i])
-	}
-	if len(got) != 1 || !slices.Equal(got[0], want) {
-		t.Error("the input is not the normalised cube without its margin")
-	}
-	if got := (&CubeSet{}).Inputs(); len(got) != 0 {
-		t.Errorf("no cubes give %d inputs", len(got))
-	}
-}

@@ -1,9 +1,6 @@
 package experiments
 
 import (
-	"crypto/md5"
-	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,41 +11,22 @@ import (
 	"hounsfield/datasets"
 	"hounsfield/datasets/catalog"
 	"hounsfield/datasets/table"
+	"hounsfield/stats/golden"
 )
 
-// agreementGolden reads what R makes of the same tables.
-func agreementGolden(t *testing.T) (rows []struct {
+// agreementRow is what R makes of one figure of the same tables.
+type agreementRow struct {
 	Group, Metric string
 	N             int
 	Value         float64
 	Low, High, P  *float64
-}) {
+}
+
+func agreementGolden(t *testing.T) []agreementRow {
 	t.Helper()
-	text, err := os.ReadFile("testdata/agreement.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Source map[string]string
-		Cases  json.RawMessage
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatal(err)
-	}
-	for _, key := range []string{"tool", "version", "command", "program", "data"} {
-		if file.Source[key] == "" {
-			t.Errorf("the golden numbers do not say their %s", key)
-		}
-	}
-	program, err := os.ReadFile(filepath.Join("testdata", file.Source["program"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sum := fmt.Sprintf("%x", md5.Sum(program)); sum != file.Source["program_md5"] {
-		t.Error("the program has changed since it wrote the golden numbers; run it again")
-	}
-	if err := json.Unmarshal(file.Cases, &rows); err != nil || len(rows) != 39 {
-		t.Fatalf("%d rows, %v", len(rows), err)
+	rows := golden.Cases[agreementRow](t, "agreement")
+	if len(rows) != 39 {
+		t.Fatalf("%d rows, want 39", len(rows))
 	}
 	return rows
 }

@@ -80,10 +80,10 @@ func predictors(s *study, c ComparisonConfig, workers int) ([]predictor, error) 
 			p.made = fmt.Sprintf("random forest of %d trees on age, sex, TNM, stage and histology, out-of-fold by %d times repeated %d-fold nested cross-validation inside the test cohort: no other cohort's clinical data are public", c.Trees, c.Repeats, c.Folds)
 			p.late = true
 		case predictLogistic:
-			p.made = "logistic regression on the network's score and volume, fitted on tune"
+			p.made = "logistic regression on the network's score and the logarithm of volume, fitted on tune"
 			p.scores, err = logisticScores(s, volumeFeature)
 		case predictLogisticAll:
-			p.made = "logistic regression on the network's score, volume and diameter, fitted on tune"
+			p.made = "logistic regression on the network's score and the logarithms of volume and diameter, fitted on tune"
 			p.scores, err = logisticScores(s, volumeFeature, diameterFeature)
 		}
 		if err != nil {

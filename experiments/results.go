@@ -304,7 +304,7 @@ func (r *runner) patientBlocks(s *study) []report.Block {
 func (r *runner) methodBlocks(s *study, ev *evaluation) ([]report.Block, error) {
 	var list report.List
 	say := func(format string, args ...any) { list = append(list, report.Text(fmt.Sprintf(format, args...))) }
-	say("Label: alive two years (730 days) after the scan. Dead on or before that day is the positive class; a patient last seen alive before it has no label.")
+	say("Label: alive two years (730 days) after the cohort's time zero, the scan or the start of treatment. Dead on or before that day is the positive class; a patient last seen alive before it has no label.")
 	if r.histories != nil {
 		for k, h := range r.histories {
 			best := 0

@@ -15,6 +15,7 @@ import (
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/phantom"
 	"hounsfield/datasets/prepare"
+	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
 )
 
@@ -98,13 +99,13 @@ const (
 // samples are the cubes of one role that training may read, and for each whether the
 // patient was alive at two years. A patient without that label cannot train a
 // two-year network and gets an exclusion row.
-func (s *study) samples(role datasets.Role) (*datasets.CubeSet, []bool, error) {
+func (s *study) samples(role datasets.Role) (*datasets.CubeSet, []table.Null[bool], error) {
 	outcomes, err := s.cohort.Outcomes(role)
 	if err != nil {
 		return nil, nil, err
 	}
 	set := &datasets.CubeSet{}
-	var alive []bool
+	var alive []table.Null[bool]
 	for k, i := range s.cohort.Of(role) {
 		p, label := s.cohort.Patients[i], outcomes[k].Alive2yr
 		switch {
@@ -113,7 +114,7 @@ func (s *study) samples(role datasets.Role) (*datasets.CubeSet, []bool, error) {
 			s.exclusions = append(s.exclusions, datasets.Exclusion{Patient: p.ID, Cohort: p.Cohort, Stage: "label",
 				Reason: "last seen alive before two years: no two-year label to train or tune on; still scored"})
 		default:
-			set.IDs, set.Cubes, alive = append(set.IDs, p.ID), append(set.Cubes, s.cubes[i]), append(alive, label.V)
+			set.IDs, set.Cubes, alive = append(set.IDs, p.ID), append(set.Cubes, s.cubes[i]), append(alive, label)
 		}
 	}
 	return set, alive, nil

@@ -171,7 +171,7 @@ func predictionsOf(s *study, cut float64, outcomes []datasets.Outcome, provenanc
 			Description: fmt.Sprintf("high when score > %v, the tune role's median", cut)},
 		table.Column{Name: "survival_days", Type: table.Float64, Nullable: true, Unit: "days"},
 		table.Column{Name: "event", Type: table.Bool, Nullable: true, Description: "true: died at survival_days; false: alive then, not seen later"},
-		table.Column{Name: "alive_2yr", Type: table.Bool, Nullable: true, Description: "alive two years (730 days) after the scan; null when censored before"})
+		table.Column{Name: "alive_2yr", Type: table.Bool, Nullable: true, Description: "alive two years (730 days) after the cohort's time zero, the scan or the start of treatment; null when censored before"})
 	data["risk_group"], data["survival_days"], data["event"], data["alive_2yr"] = group, days, event, alive
 	return table.New(schema, provenance, data)
 }

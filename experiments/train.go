@@ -24,12 +24,9 @@ func (r *runner) train(ctx context.Context, s *study) error {
 	if err != nil {
 		return err
 	}
-	t := trainingSet{fit: fit, alive: make([]table.Null[bool], len(fitAlive)), tune: networkInputs(tune.Cubes, r.cfg.Cube.Size), tuneDead: make([]bool, len(tuneAlive))}
-	for i, a := range fitAlive {
-		t.alive[i] = table.Some(a)
-	}
+	t := trainingSet{fit: fit, alive: fitAlive, tune: networkInputs(tune.Cubes, r.cfg.Cube.Size), tuneDead: make([]bool, len(tuneAlive))}
 	for i, a := range tuneAlive {
-		t.tuneDead[i] = !a
+		t.tuneDead[i] = !a.V
 	}
 	s.seeds, s.seedScores = r.cfg.Seeds, nil
 	for k, seed := range r.cfg.Seeds {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"hounsfield/stats/golden"
 )
 
 var iccForms = []ICCForm{ICC11, ICC21, ICC31, ICC1k, ICC2k, ICC3k}
@@ -52,7 +54,7 @@ func ends(i Interval) []float64            { return []float64{i.Estimate, i.Low,
 func spread(r CorrelationResult) []float64 { return []float64{r.R, r.Low, r.High} }
 
 func TestAgreementGolden(t *testing.T) {
-	for _, c := range golden[agreementCase](t, "agreement") {
+	for _, c := range golden.Cases[agreementCase](t, "agreement") {
 		switch c.Kind {
 		case "icc":
 			for i, form := range iccForms {
@@ -182,7 +184,7 @@ func TestAgreementPythonGolden(t *testing.T) {
 		}
 		return v.(float64)
 	}
-	for _, c := range golden[pythonAgreementCase](t, "agreement_py") {
+	for _, c := range golden.Cases[pythonAgreementCase](t, "agreement_py") {
 		var results []KappaResult
 		switch c.Kind {
 		case "cohen":

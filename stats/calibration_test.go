@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type goldenTerm struct {
@@ -49,7 +51,7 @@ func nearTerm(t *testing.T, what string, got CalibrationTerm, want goldenTerm) {
 }
 
 func TestCalibrationAgainstR(t *testing.T) {
-	for _, c := range golden[calibrationCase](t, "calibration") {
+	for _, c := range golden.Cases[calibrationCase](t, "calibration") {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := Calibration(c.Risk, c.Positive, c.Level)
 			if err != nil {
@@ -99,7 +101,7 @@ func TestCalibrationAgainstR(t *testing.T) {
 }
 
 func TestBrierAgainstR(t *testing.T) {
-	for _, c := range golden[calibrationCase](t, "calibration") {
+	for _, c := range golden.Cases[calibrationCase](t, "calibration") {
 		t.Run(c.Name, func(t *testing.T) {
 			for groups, want := range map[int]brierParts{0: c.Each, c.Groups: c.Binned} {
 				r, err := Brier(c.Risk, c.Positive, groups, c.Level)

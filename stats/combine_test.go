@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type combineCase struct {
@@ -34,7 +36,7 @@ type combineCase struct {
 }
 
 func TestCombineGolden(t *testing.T) {
-	for _, c := range golden[combineCase](t, "combine") {
+	for _, c := range golden.Cases[combineCase](t, "combine") {
 		switch c.Kind {
 		case "meta":
 			for model, want := range map[MetaModel]struct{ Metafor, Survcomp []float64 }{FixedEffect: c.Fixed, RandomEffects: c.Random} {

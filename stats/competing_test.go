@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 func TestCompetingRisksAgainstR(t *testing.T) {
@@ -27,7 +29,7 @@ func TestCompetingRisksAgainstR(t *testing.T) {
 			Stratified    bool
 		}
 	}
-	for _, c := range golden[competingCase](t, "competing") {
+	for _, c := range golden.Cases[competingCase](t, "competing") {
 		t.Run(c.Name, func(t *testing.T) {
 			curves, err := CumulativeIncidence(c.Time, c.Cause, c.Level)
 			if err != nil || len(curves) != len(c.Causes) {

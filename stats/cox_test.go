@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type coxCase struct {
@@ -21,7 +23,7 @@ type coxCase struct {
 }
 
 func TestCoxAgainstR(t *testing.T) {
-	for _, c := range golden[coxCase](t, "cox") {
+	for _, c := range golden.Cases[coxCase](t, "cox") {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := Cox(c.Time, c.Event, c.X, c.Level)
 			if err != nil {

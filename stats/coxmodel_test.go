@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type zphGolden struct {
@@ -60,7 +62,7 @@ func (c coxModelCase) options() []CoxOption {
 }
 
 func TestCoxModelAgainstR(t *testing.T) {
-	for _, c := range golden[coxModelCase](t, "coxmodel") {
+	for _, c := range golden.Cases[coxModelCase](t, "coxmodel") {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := Cox(c.Time, c.Event, c.X, c.Level, c.options()...)
 			if err != nil {

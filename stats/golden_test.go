@@ -1,13 +1,13 @@
 package stats
 
 import (
-	"crypto/md5"
-	"encoding/hex"
 	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 // number is a float64 for which JSON's null stands for NaN.
@@ -21,51 +21,6 @@ func (n *number) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*float64)(n))
 }
 
-// source says where golden values come from.
-type source struct {
-	Tool, Version, Command, Program, Data string
-	ProgramMD5                            string `json:"program_md5"`
-}
-
-// golden reads testdata/name.json. Values whose birth certificate is incomplete,
-// or whose program has changed since, are not golden.
-func golden[C any](t *testing.T, name string) []C {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Source source
-		Cases  []C
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	checkSource(t, name, file.Source)
-	if len(file.Cases) == 0 {
-		t.Fatalf("%s: no cases", name)
-	}
-	return file.Cases
-}
-
-func checkSource(t *testing.T, name string, s source) {
-	t.Helper()
-	for field, v := range map[string]string{"tool": s.Tool, "version": s.Version, "command": s.Command, "program": s.Program, "data": s.Data} {
-		if v == "" {
-			t.Errorf("%s.json: source.%s is empty", name, field)
-		}
-	}
-	program, err := os.ReadFile(filepath.Join("testdata", s.Program))
-	if err != nil {
-		t.Errorf("%s.json: %v", name, err)
-		return
-	}
-	if sum := md5.Sum(program); hex.EncodeToString(sum[:]) != s.ProgramMD5 {
-		t.Errorf("%s.json was not made by the present %s: run %q in testdata", name, s.Program, s.Command)
-	}
-}
-
 func TestGoldenSources(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(files) < 5 {
@@ -76,12 +31,12 @@ func TestGoldenSources(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var file struct{ Source source }
+		var file struct{ Source golden.Source }
 		if err := json.Unmarshal(text, &file); err != nil {
 			t.Fatalf("%s: %v", f, err)
 		}
 		name := filepath.Base(f)
-		checkSource(t, name[:len(name)-len(".json")], file.Source)
+		file.Source.Check(t, name[:len(name)-len(".json")])
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type pairGolden struct {
@@ -30,7 +32,7 @@ type ipcwCase struct {
 }
 
 func TestIPCWAgainstR(t *testing.T) {
-	for _, c := range golden[ipcwCase](t, "ipcw") {
+	for _, c := range golden.Cases[ipcwCase](t, "ipcw") {
 		t.Run(c.Name, func(t *testing.T) {
 			auc, err := TimeAUC(c.Time, c.Event, c.A, c.Times, 0.95)
 			if err != nil {
@@ -83,7 +85,7 @@ func TestIPCWAgainstScikitSurvival(t *testing.T) {
 		AUC, Brier            []number
 		Mean, One, Integrated float64
 	}
-	for _, c := range golden[sksurvCase](t, "sksurv_ipcw") {
+	for _, c := range golden.Cases[sksurvCase](t, "sksurv_ipcw") {
 		t.Run(c.Name, func(t *testing.T) {
 			auc, err := TimeAUC(c.Time, c.Event, c.Score, c.Times, 0.95)
 			if err != nil {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type permutationCase struct {
@@ -19,7 +21,7 @@ type permutationCase struct {
 }
 
 func TestPermutationAUCGolden(t *testing.T) {
-	for _, c := range golden[permutationCase](t, "permutation") {
+	for _, c := range golden.Cases[permutationCase](t, "permutation") {
 		x := newExchange(c.A, c.B, c.Positive)
 		for code, want := range c.All {
 			near(t, c.Name, x.difference(x.scratch(), []uint64{uint64(code)}), want, 1e-12)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type predictionCase struct {
@@ -33,7 +35,7 @@ type predictionCase struct {
 
 func TestPredictionAgainstScikitLearn(t *testing.T) {
 	shares := 0
-	for _, c := range golden[predictionCase](t, "sklearn_prediction") {
+	for _, c := range golden.Cases[predictionCase](t, "sklearn_prediction") {
 		t.Run(c.Name, func(t *testing.T) {
 			for _, s := range c.Shares {
 				shares++
@@ -230,7 +232,7 @@ func nearReclass(t *testing.T, what string, got ReclassificationTerm, want golde
 }
 
 func TestReclassificationAgainstHmisc(t *testing.T) {
-	for _, c := range golden[reclassCase](t, "reclassification") {
+	for _, c := range golden.Cases[reclassCase](t, "reclassification") {
 		t.Run(c.Name, func(t *testing.T) {
 			for _, cuts := range [][]float64{nil, c.Cuts} {
 				want := c.Continuous

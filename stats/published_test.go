@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 // readColumns reads columns of a CSV file of the mirror by name; cells are trimmed,
@@ -91,7 +93,7 @@ type publishedCase struct {
 // of the paper's two test cohorts, against the paper's printed digits
 // (PLoS Medicine 2018;15(11):e1002711, Noether's method, two-sided p).
 func TestPublishedAUCs(t *testing.T) {
-	for _, want := range golden[publishedCase](t, "published")[0].AUCs {
+	for _, want := range golden.Cases[publishedCase](t, "published")[0].AUCs {
 		_, risk, dead := publishedScores(t, want.Name)
 		r, err := DeLong(risk, dead, 0.95)
 		if err != nil {
@@ -124,7 +126,7 @@ func TestPublishedAUCs(t *testing.T) {
 // The 206 patients of the Maastro table that the clinical table of Lung1 knows, cut
 // at the median risk of the Radboud table.
 func TestPublishedSurvival(t *testing.T) {
-	want := golden[publishedCase](t, "published")[0]
+	want := golden.Cases[publishedCase](t, "published")[0]
 	_, tune, _ := publishedScores(t, "Radboud")
 	cut, err := Median(tune)
 	if err != nil {

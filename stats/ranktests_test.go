@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type rankCase struct {
@@ -29,7 +31,7 @@ func (c *rankCase) test(alternative Alternative, method RankMethod) (RankTestRes
 var sides = []Alternative{TwoSided, Greater, Less}
 
 func TestRankTestsGolden(t *testing.T) {
-	for _, raw := range golden[struct {
+	for _, raw := range golden.Cases[struct {
 		rankCase
 		Shift any
 	}](t, "ranktests") {

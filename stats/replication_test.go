@@ -3,6 +3,8 @@ package stats
 import (
 	"fmt"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type replicationCase struct {
@@ -31,7 +33,7 @@ func TestPublishedReplication(t *testing.T) {
 		row[id] = i
 	}
 	rerun, baseline := parse(t, c[1]), parse(t, c[2])
-	for _, want := range golden[replicationCase](t, "replication") {
+	for _, want := range golden.Cases[replicationCase](t, "replication") {
 		var x, y []float64
 		var positive []bool
 		var ratings [][]float64

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type goldenShare struct {
@@ -47,7 +49,7 @@ type compareCase struct {
 }
 
 func TestUnpairedAgainstPROC(t *testing.T) {
-	for _, c := range golden[compareCase](t, "roc_compare") {
+	for _, c := range golden.Cases[compareCase](t, "roc_compare") {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := DeLongUnpaired(c.A, c.PositiveA, c.B, c.PositiveB, c.Level)
 			if err != nil {
@@ -70,7 +72,7 @@ func TestUnpairedAgainstPROC(t *testing.T) {
 // resamples there and 20,000 here, whose relative error is 1/sqrt(2 n) each: 1.1% and
 // 0.5%; four of their root sum of squares are 5%.
 func TestBootstrapDifferenceAgainstPROC(t *testing.T) {
-	for _, c := range golden[compareCase](t, "roc_compare") {
+	for _, c := range golden.Cases[compareCase](t, "roc_compare") {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := BootstrapPaired(c.A, c.Other, c.PositiveA, 20000, 1, c.Level)
 			if err != nil {
@@ -92,7 +94,7 @@ func TestBootstrapDifferenceAgainstPROC(t *testing.T) {
 }
 
 func TestPartialAUCAgainstPROC(t *testing.T) {
-	for _, c := range golden[compareCase](t, "roc_compare") {
+	for _, c := range golden.Cases[compareCase](t, "roc_compare") {
 		t.Run(c.Name, func(t *testing.T) {
 			for _, p := range c.Partial {
 				r, err := PartialAUC(c.A, c.PositiveA, p.Axis, p.From, p.To, 4000, 1, 0.95)
@@ -136,7 +138,7 @@ func checkGoldenCut(t *testing.T, what string, r CutResult, want goldenCut) {
 }
 
 func TestCutsAgainstPROC(t *testing.T) {
-	for _, c := range golden[compareCase](t, "roc_compare") {
+	for _, c := range golden.Cases[compareCase](t, "roc_compare") {
 		t.Run(c.Name, func(t *testing.T) {
 			// pROC puts its thresholds halfway to the next lower score.
 			atScore := func(what string, got float64, halfway number) {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type rocInterval struct{ AUC, SE, Low, High, P float64 }
@@ -30,7 +32,7 @@ type rocCase struct {
 }
 
 func TestROCAgainstPROC(t *testing.T) {
-	for _, c := range golden[rocCase](t, "roc") {
+	for _, c := range golden.Cases[rocCase](t, "roc") {
 		t.Run(c.Name, func(t *testing.T) {
 			curve, err := ROC(c.Scores, c.Positive)
 			if err != nil {
@@ -79,7 +81,7 @@ func TestROCAgainstPROC(t *testing.T) {
 // two quantiles of 20,000 resamples (about 0.002 where the SE is 0.06), or to one
 // half of a pair where there are so few patients that the AUC moves in larger steps.
 func TestBootstrapAgainstPROC(t *testing.T) {
-	for _, c := range golden[rocCase](t, "roc") {
+	for _, c := range golden.Cases[rocCase](t, "roc") {
 		t.Run(c.Name, func(t *testing.T) {
 			r, err := BootstrapAUC(c.Scores, c.Positive, 20000, 1, c.Level)
 			if err != nil {
@@ -98,7 +100,7 @@ func TestBootstrapAgainstPROC(t *testing.T) {
 // resamples of a proportion that moves in steps of one positive patient: they may
 // differ by one such step at single points, and hardly at all on average.
 func TestROCBandAgainstPROC(t *testing.T) {
-	for _, c := range golden[rocCase](t, "roc") {
+	for _, c := range golden.Cases[rocCase](t, "roc") {
 		t.Run(c.Name, func(t *testing.T) {
 			band, err := ROCBand(c.Scores, c.Positive, c.Grid, 5000, 1, c.Level)
 			if err != nil {
@@ -131,7 +133,7 @@ func TestAUCAgainstScipy(t *testing.T) {
 		P           []float64
 		Quantile    []float64
 	}
-	for _, c := range golden[scipyCase](t, "scipy_auc") {
+	for _, c := range golden.Cases[scipyCase](t, "scipy_auc") {
 		before := slices.Clone(c.Scores)
 		area, err := AUC(c.Scores, c.Positive)
 		if err != nil {

@@ -3,6 +3,8 @@ package stats
 import (
 	"math"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type sizeCase struct {
@@ -19,7 +21,7 @@ type sizeCase struct {
 }
 
 func TestSampleSizeAgainstPROC(t *testing.T) {
-	for _, c := range golden[sizeCase](t, "samplesize") {
+	for _, c := range golden.Cases[sizeCase](t, "samplesize") {
 		t.Run(c.Name, func(t *testing.T) {
 			var size SampleSize
 			var power float64

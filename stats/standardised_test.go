@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/mat"
+
+	"hounsfield/stats/golden"
 )
 
 func TestStandardisedGolden(t *testing.T) {
@@ -38,7 +40,7 @@ func TestStandardisedGolden(t *testing.T) {
 		return out
 	}
 	for _, file := range []string{"standardised", "standardised_tableone"} {
-		for _, c := range golden[oneCase](t, file) {
+		for _, c := range golden.Cases[oneCase](t, file) {
 			var got float64
 			var err error
 			switch c.Kind {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 func TestCurvesAgainstR(t *testing.T) {
@@ -34,7 +36,7 @@ func TestCurvesAgainstR(t *testing.T) {
 		}
 		Tests []testGolden
 	}
-	for _, c := range golden[curvesCase](t, "curves") {
+	for _, c := range golden.Cases[curvesCase](t, "curves") {
 		t.Run(c.Name, func(t *testing.T) {
 			for _, want := range c.KM {
 				got, err := KaplanMeier(c.Time, c.Event, c.Level, want.Interval)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type kmGolden struct {
@@ -62,7 +64,7 @@ func checkCurve(t *testing.T, c SurvivalCurve, want kmGolden) {
 }
 
 func TestSurvivalAgainstR(t *testing.T) {
-	for _, c := range golden[survivalCase](t, "survival") {
+	for _, c := range golden.Cases[survivalCase](t, "survival") {
 		t.Run(c.Name, func(t *testing.T) {
 			curve, err := KaplanMeier(c.Time, c.Event, c.Level)
 			if err != nil {
@@ -136,7 +138,7 @@ func TestKaplanMeierEdgesAgainstR(t *testing.T) {
 		Level float64
 		KM    kmGolden
 	}
-	for _, c := range golden[kmCase](t, "kaplanmeier") {
+	for _, c := range golden.Cases[kmCase](t, "kaplanmeier") {
 		t.Run(c.Name, func(t *testing.T) {
 			curve, err := KaplanMeier(c.Time, c.Event, c.Level)
 			if err != nil {

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"hounsfield/models/internal/golden"
 	"hounsfield/stats"
+	"hounsfield/stats/golden"
 )
 
 // optionsOf are the options of the golden cases, as their programs say.

@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"hounsfield/models/internal/golden"
+	"hounsfield/stats/golden"
 )
 
 // Missing values and class weights as scikit-learn has them, averaged over so many

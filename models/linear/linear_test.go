@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"hounsfield/models/internal/golden"
 	"hounsfield/models/tabular"
+	"hounsfield/stats/golden"
 )
 
 func TestLogisticAgainstR(t *testing.T) {

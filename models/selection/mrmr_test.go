@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"testing"
 
-	"hounsfield/models/internal/golden"
 	"hounsfield/models/tabular"
+	"hounsfield/stats/golden"
 )
 
 func TestMRMRAgainstTheDefinitionInR(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"hounsfield/stats/golden"
 )
 
 type rGolden struct {
@@ -42,7 +44,7 @@ type rGolden struct {
 }
 
 func TestMetricsAgainstR(t *testing.T) {
-	for _, c := range golden[rGolden](t, "enrichment")[0].Metrics {
+	for _, c := range golden.Cases[rGolden](t, "enrichment")[0].Metrics {
 		genes := geneNames(len(c.Values))
 		class := make([]float64, len(c.Positive))
 		for i, p := range c.Positive {
@@ -107,7 +109,7 @@ func TestMetricsAgainstR(t *testing.T) {
 }
 
 func TestTrigammaAgainstR(t *testing.T) {
-	g := golden[rGolden](t, "enrichment")[0].Trigamma
+	g := golden.Cases[rGolden](t, "enrichment")[0].Trigamma
 	for i, x := range g.X {
 		near(t, fmt.Sprintf("trigamma(%v)", x), trigamma(x), g.Y[i], 1e-13)
 	}
@@ -117,7 +119,7 @@ func TestTrigammaAgainstR(t *testing.T) {
 }
 
 func TestRunningSumAgainstR(t *testing.T) {
-	for _, c := range golden[rGolden](t, "enrichment")[0].Running {
+	for _, c := range golden.Cases[rGolden](t, "enrichment")[0].Running {
 		genes := geneNames(len(c.Scores))
 		r, err := Rank(genes, c.Scores, ByGene)
 		if err != nil {
@@ -210,7 +212,7 @@ func descending(from float64, n int) []float64 {
 }
 
 func TestGivenNullAgainstR(t *testing.T) {
-	for _, c := range golden[rGolden](t, "enrichment")[0].GivenNull {
+	for _, c := range golden.Cases[rGolden](t, "enrichment")[0].GivenNull {
 		r := &Result{}
 		for i, es := range c.ES {
 			r.Sets = append(r.Sets, SetResult{Size: c.Sizes[c.At[i]], ES: es})
@@ -230,7 +232,7 @@ func TestGivenNullAgainstR(t *testing.T) {
 }
 
 func TestOverRepresentationAgainstR(t *testing.T) {
-	g := golden[rGolden](t, "enrichment")[0].Over
+	g := golden.Cases[rGolden](t, "enrichment")[0].Over
 	for i, want := range g.P {
 		nearRatio(t, fmt.Sprintf("case %d", i), upperTail(g.Overlap[i], g.Set[i], g.Selected[i], g.Universe[i]), want)
 	}
@@ -276,7 +278,7 @@ type gseapyGolden struct {
 // ES and leading edge are the same numbers; NES and p come from other random sets.
 // gseapy's p counts random scores at least as far as ES, over those on its side.
 func TestPrerankedAgainstGSEApy(t *testing.T) {
-	for _, c := range golden[gseapyGolden](t, "gseapy_prerank") {
+	for _, c := range golden.Cases[gseapyGolden](t, "gseapy_prerank") {
 		r, err := Rank(c.Genes, c.Scores, ByGene)
 		if err != nil {
 			t.Fatal(err)

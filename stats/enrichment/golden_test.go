@@ -1,47 +1,10 @@
 package enrichment
 
 import (
-	"crypto/md5"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 )
-
-// golden reads testdata/name.json, whose birth certificate must be complete and
-// whose program unchanged (as in package stats).
-func golden[C any](t *testing.T, name string) []C {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Source struct {
-			Tool, Version, Command, Program, Data string
-			ProgramMD5                            string `json:"program_md5"`
-		}
-		Cases []C
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	s := file.Source
-	if s.Tool == "" || s.Version == "" || s.Command == "" || s.Data == "" || len(file.Cases) == 0 {
-		t.Fatalf("%s.json: source or cases missing: %+v", name, s)
-	}
-	program, err := os.ReadFile(filepath.Join("testdata", s.Program))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sum := md5.Sum(program); hex.EncodeToString(sum[:]) != s.ProgramMD5 {
-		t.Fatalf("%s.json was not made by the present %s: run %q in testdata", name, s.Program, s.Command)
-	}
-	return file.Cases
-}
 
 // exact is the tolerance where both sides run the same algorithm.
 const exact = 1e-8

@@ -1,5 +1,5 @@
-// Package golden reads the golden values that tests of the models compare with:
-// testdata/name.json beside the program that made it, as package stats keeps them.
+// Package golden is for tests: it reads the values from outside tools that they compare
+// with, testdata/name.json beside the program that made it.
 package golden
 
 import (
@@ -12,25 +12,16 @@ import (
 	"testing"
 )
 
-// Cases reads testdata/name.json. It fails if the values do not say where they come
-// from or their program has changed since.
-func Cases[C any](t testing.TB, name string) []C {
+// Source says where golden values come from.
+type Source struct {
+	Tool, Version, Command, Program, Data string
+	ProgramMD5                            string `json:"program_md5"`
+}
+
+// Check fails if a source does not say all of it or its program has changed since; name
+// is that of the JSON file, without its ending.
+func (s Source) Check(t testing.TB, name string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Source struct {
-			Tool, Version, Command, Program, Data string
-			ProgramMD5                            string `json:"program_md5"`
-		}
-		Cases []C
-	}
-	if err := json.Unmarshal(text, &file); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	s := file.Source
 	for field, v := range map[string]string{"tool": s.Tool, "version": s.Version, "command": s.Command, "program": s.Program, "data": s.Data} {
 		if v == "" {
 			t.Errorf("%s.json: source.%s is empty", name, field)
@@ -38,11 +29,29 @@ func Cases[C any](t testing.TB, name string) []C {
 	}
 	program, err := os.ReadFile(filepath.Join("testdata", s.Program))
 	if err != nil {
-		t.Fatal(err)
+		t.Errorf("%s.json: %v", name, err)
+		return
 	}
 	if sum := md5.Sum(program); hex.EncodeToString(sum[:]) != s.ProgramMD5 {
 		t.Errorf("%s.json was not made by the present %s: run %q in testdata", name, s.Program, s.Command)
 	}
+}
+
+// Cases reads testdata/name.json and checks its source.
+func Cases[C any](t testing.TB, name string) []C {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Source Source
+		Cases  []C
+	}
+	if err := json.Unmarshal(text, &file); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	file.Source.Check(t, name)
 	if len(file.Cases) == 0 {
 		t.Fatalf("%s.json: no cases", name)
 	}
