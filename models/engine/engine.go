@@ -1,18 +1,19 @@
 // Package engine opens the compute engine that networks run on.
 //
-// It is the one place that knows which engines this build has. It never downloads anything and never waits for
-// a network. GoMLX's own default registration is deliberately not imported: it would register XLA, which looks
-// for plugins and may fetch them.
+// It is the one place that knows which engines there are: the pure-Go one, always there; ONNX Runtime and XLA, each
+// where its shared library is installed (package install puts it there on request). It never downloads anything and
+// never waits for a network. GoMLX's own default registration is deliberately not imported: it would look for XLA's
+// plugins and may fetch them.
+//
+// A program that imports this package runs itself once more, with a variable of the environment set, to try a shared
+// library out before it is loaded (see probe).
 package engine
 
 import (
 	"errors"
 	"fmt"
-	"math"
-	"os"
-	"reflect"
+	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -20,26 +21,46 @@ import (
 	"github.com/gomlx/compute/gobackend"
 )
 
-// Auto is the name that lets Open choose the fastest engine that is usable without any installation step.
-const Auto = "auto"
+// Names of engines. Auto lets Open choose; XLA is that on the NVIDIA device where a plugin and a device are, else on the
+// processor. The others are what Engine.Name holds.
+const (
+	Auto     = "auto"
+	XLA      = "xla"
+	Go       = gobackend.BackendName
+	ONNX     = "onnx"
+	ONNXCUDA = "onnx:cuda"
+	XLACPU   = "xla:cpu"
+	XLACUDA  = "xla:cuda"
+)
 
 // Engine is an opened compute engine.
 type Engine struct {
 	// Backend runs the graphs. It is safe for use by one training or several predictions at a time.
 	Backend compute.Backend
 
-	// Name is the engine's own name, never "auto".
+	// Name is the engine's own name: Go, ONNX, ONNXCUDA, XLACPU or XLACUDA.
 	Name string
 
 	// Why says in one sentence how this engine came to be chosen.
 	Why string
 
-	// SIMD tells whether matrix products use vector instructions: compiled in (GOEXPERIMENT=simd on amd64) and
-	// present in this processor. Without them products are about eight times slower.
+	// SIMD tells whether matrix products use vector instructions. Only the pure-Go engine can be without them: they are
+	// compiled in (GOEXPERIMENT=simd on amd64) and must be present in this processor. Without them products are about
+	// eight times slower.
 	SIMD bool
+
+	// Settings say how networks run on it.
+	Settings Settings
 
 	// Threads is the number of processor threads the engine may use.
 	Threads int
+
+	// Version is that of the engine's library, Library its file. Both are "" for the pure-Go engine.
+	Version, Library string
+
+	// Device describes the first device; Devices is how many there are.
+	Device  string
+	Devices int
 }
 
 // UnknownEngineError says that a name is not that of an engine of this build.
@@ -53,113 +74,161 @@ func (e *UnknownEngineError) Error() string {
 		e.Name, strings.Join(e.Allowed, ", "))
 }
 
-// candidate is one engine that this build may open. The order of candidates is the order in which auto tries them.
-type candidate struct {
-	name string
-	why  string
-	open func() (compute.Backend, error)
-}
-
-func candidates() []candidate {
-	return []candidate{
-		{name: gobackend.BackendName, why: "it is built in and needs no library", open: openGo},
-	}
-}
-
-// openGo opens the pure-Go engine without its limit on operations at a time.
-//
-// With the limit (twice the threads) compute v0.1.6 can stop for ever: a matrix product waits, as one of the allowed
-// operations, for room to start its own workers, and when all allowed operations are such products, none gets room.
-// Without it every product starts as many workers as there are threads. The setting "parallelism=-1" does the same
-// but prints a line on standard output, so the exported method behind it is called here; its package is internal and
-// cannot be imported.
-func openGo() (compute.Backend, error) {
-	backend, err := gobackend.New("")
-	if err != nil {
-		return nil, err
-	}
-	limitMemory()
-	if workers := reflect.Indirect(reflect.ValueOf(backend)).FieldByName("Workers"); workers.IsValid() {
-		if pool, ok := workers.Interface().(interface{ SetMaxParallelism(int) }); ok {
-			pool.SetMaxParallelism(-1)
-			return backend, nil
-		}
-	}
-	backend.Finalize()
-	return nil, errors.New("this version of github.com/gomlx/compute has no SetMaxParallelism: build with the version in go.mod")
-}
-
-// memoryLimit is the process's memory, in bytes, above which unused buffers are given back at once.
-const memoryLimit = 3 << 30
-
-// limitMemory keeps the pure-Go engine from holding twice the memory that it needs. Its buffers go to a pool and leave
-// it only at garbage collections, which Go by default starts when the heap has doubled: a training step of the study's
-// network on 4 cubes then peaks at 8 GB, with the limit at 3 GB and in the same time. It is not a hard limit: what is in
-// use at a time is never refused. But where that alone exceeds it (16 cubes: 9 GB) a step has a thousand collections and
-// is slower for it; set GOMEMLIMIT=12GiB there. It is left alone where the user has set one.
-func limitMemory() {
-	if os.Getenv("GOMEMLIMIT") == "" && debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(memoryLimit)
-	}
-}
-
-// Names returns the names that Open accepts, auto first.
+// Names returns the names that Open accepts, auto first. With cgo it also accepts onnx:FILE and xla:FILE, which name a
+// library.
 func Names() []string {
-	names := []string{Auto}
-	for _, c := range candidates() {
-		names = append(names, c.name)
+	names := []string{Auto, Go}
+	if hasCgo {
+		names = append(names, ONNX, ONNXCUDA, XLA, XLACPU, XLACUDA)
 	}
 	return names
 }
 
-// Open opens the engine of that name. "auto" (or the empty name) takes the first engine that opens.
+// CheckName tells whether Open may open the engine of that name, whatever is installed here. Errors: *UnknownEngineError.
+func CheckName(name string) error {
+	if file, _ := libraryNamed(name); file != "" && hasCgo || slices.Contains(Names(), name) {
+		return nil
+	}
+	allowed := Names()
+	if hasCgo {
+		allowed = append(allowed, ONNX+":FILE", XLA+":FILE")
+	}
+	return &UnknownEngineError{Name: name, Allowed: allowed}
+}
+
+// libraryNamed splits onnx:FILE and xla:FILE. file is "" when the name holds none.
+func libraryNamed(name string) (file, base string) {
+	base, file, _ = strings.Cut(name, ":")
+	if (base == ONNX || base == XLA) && (strings.ContainsRune(file, filepath.Separator) || strings.HasSuffix(file, suffix())) {
+		return file, base
+	}
+	return "", name
+}
+
+// Open opens the engine of that name with the default settings.
+func Open(name string) (*Engine, error) { return OpenWith(name, Settings{}) }
+
+// OpenWith opens the engine of that name with settings. "auto" (or the empty name) takes the first of these that is
+// usable: XLA on a CUDA device, XLA on the processor, ONNX Runtime, the pure-Go engine; a library that is installed but
+// bad is passed over, and Why says so.
 //
-// Errors: *UnknownEngineError for a name that is not in Names; otherwise the engine's own reason, wrapped.
-func Open(name string) (*Engine, error) {
+// Errors: *UnknownEngineError for a name that CheckName refuses, *SettingError for settings that it cannot run with,
+// *LibraryError for a missing or bad library.
+func OpenWith(name string, settings Settings) (*Engine, error) {
+	if err := settings.Validate(); err != nil {
+		return nil, err
+	}
 	if name == "" {
 		name = Auto
 	}
-	if !slices.Contains(Names(), name) {
-		return nil, &UnknownEngineError{Name: name, Allowed: Names()}
+	if err := CheckName(name); err != nil {
+		return nil, err
 	}
-	var failed []string
-	for _, c := range candidates() {
-		if name != Auto && name != c.name {
-			continue
-		}
-		backend, err := c.open()
-		if err != nil {
-			if name != Auto {
-				return nil, fmt.Errorf("opening compute engine %q: %w", c.name, err)
-			}
-			failed = append(failed, fmt.Sprintf("%s: %v", c.name, err))
-			continue
-		}
-		e := &Engine{Backend: backend, Name: c.name, SIMD: simdCompiled && simdPresent(), Threads: runtime.GOMAXPROCS(0)}
-		e.Why = e.reason(name, c.why)
-		return e, nil
+	e, err := open(name, settings)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("no compute engine could be opened (%s)", strings.Join(failed, "; "))
+	if settings.Devices > e.Devices {
+		e.Close()
+		return nil, &SettingError{"devices", settings.Devices, []string{fmt.Sprintf("at most %d, the devices of engine %s", e.Devices, e.Name)}}
+	}
+	return e, nil
 }
 
-func (e *Engine) reason(asked, why string) string {
-	var s strings.Builder
-	if asked == Auto {
-		fmt.Fprintf(&s, "auto chose %s: %s", e.Name, why)
-	} else {
-		fmt.Fprintf(&s, "%s was asked for by name", e.Name)
-	}
+func open(name string, settings Settings) (*Engine, error) {
+	file, base := libraryNamed(name)
 	switch {
-	case e.SIMD:
-		fmt.Fprintf(&s, "; vector instructions on, %d threads", e.Threads)
-	case simdCompiled:
-		fmt.Fprintf(&s, "; this processor lacks AVX2, so products are slow, %d threads", e.Threads)
-	default:
-		fmt.Fprintf(&s, "; built without vector instructions, so products are slow, %d threads"+
-			" (build with GOEXPERIMENT=simd on amd64)", e.Threads)
+	case file != "":
+		return openFile(base, file, "%s was asked for with its library", settings)
+	case name == Go:
+		return openGo("go was asked for by name", settings)
+	case name == Auto:
+		return openAuto(settings)
+	case name == XLA:
+		return openXLA(settings)
 	}
-	return s.String()
+	file, from, err := findLibrary(name)
+	if err != nil {
+		return nil, err
+	}
+	return openFile(name, file, "%s was asked for by name, its library is "+from, settings)
 }
 
-// Close releases the engine. Tensors that live on it must not be used afterwards.
+// openXLA opens XLA on a CUDA device, else on the processor.
+func openXLA(settings Settings) (*Engine, error) {
+	var gpu error
+	if hasNVIDIA() {
+		e, err := open(XLACUDA, settings)
+		if err == nil {
+			return e, nil
+		}
+		gpu = err
+	}
+	e, err := open(XLACPU, settings)
+	if err != nil {
+		return nil, errors.Join(err, gpu)
+	}
+	if gpu != nil {
+		e.Why += fmt.Sprintf("; the CUDA device is left out: %v", gpu)
+	}
+	return e, nil
+}
+
+func openAuto(settings Settings) (*Engine, error) {
+	var passed []string
+	for _, name := range []string{XLACUDA, XLACPU, ONNX} {
+		if !hasCgo || name == XLACUDA && !hasNVIDIA() {
+			continue
+		}
+		file, from, err := findLibrary(name)
+		if err == nil {
+			var e *Engine
+			if e, err = openFile(name, file, "auto chose %s: its library is "+from, settings); err == nil {
+				e.Why += strings.Join(passed, "")
+				return e, nil
+			}
+		}
+		if !Missing(err) {
+			passed = append(passed, fmt.Sprintf("; passed over: %v", err))
+		}
+	}
+	why := "auto chose go: it is built in and needs no library"
+	if hasCgo && len(passed) == 0 {
+		why = "auto chose go: it is built in, and no library of XLA or ONNX Runtime is installed (`hounsfield backends` says more)"
+	}
+	e, err := openGo(why, settings)
+	if err != nil {
+		return nil, err
+	}
+	e.Why += strings.Join(passed, "")
+	return e, nil
+}
+
+// openFile opens the engine whose library is that file. name is ONNX, ONNXCUDA, XLACPU, XLACUDA, or XLA: then the plugin
+// says which. why is a sentence with a %s for the engine. The file is looked at, then tried by another process, and only then loaded into this one.
+func openFile(name, file, why string, settings Settings) (*Engine, error) {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return nil, err
+	}
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real // a library looks for others beside itself
+	}
+	found, err := probe(name, file)
+	if err != nil {
+		return nil, err
+	}
+	backend, err := load(found.Engine, file, settings)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{
+		Backend: backend, Name: found.Engine, Settings: settings, SIMD: true, Threads: runtime.NumCPU(),
+		Version: found.Version, Library: file, Device: found.Device, Devices: backend.NumDevices(),
+		Why: fmt.Sprintf(why, found.Engine) + fmt.Sprintf(", %s (%s)", found.Version, file),
+	}, nil
+}
+
+// Close releases the engine. Tensors that live on it must not be used afterwards. A library stays loaded until the
+// process ends.
 func (e *Engine) Close() { e.Backend.Finalize() }
