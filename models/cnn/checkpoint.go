@@ -18,6 +18,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/train/metric"
 	"github.com/google/renameio/v2"
 )
 
@@ -41,8 +42,8 @@ type state struct {
 	Epoch   int           `json:"epoch"` // the last one completed
 	History []EpochRecord `json:"history"`
 
-	// Variables are all of the store's: weights, running averages, the optimiser's moments and counters, the
-	// trainer's averages, the generator's state.
+	// Variables are the store's lasting ones: weights, running averages, the optimiser's moments and counters, the
+	// generator's state.
 	Variables []savedVariable `json:"variables"`
 
 	// Best are the weights and running averages of the best epoch.
@@ -79,6 +80,12 @@ func snapshot(store *model.Store, keep func(path string) bool) ([]savedVariable,
 		saved = append(saved, s)
 	}
 	return saved, nil
+}
+
+// lasting tells whether a variable means anything between two epochs. Gradients that wait for a step do not, nor do the
+// trainer's own averages of the loss, which go under another random name each time.
+func lasting(path string) bool {
+	return !strings.HasPrefix(path, accumulatedScope+"/") && !strings.HasPrefix(path, "/"+metric.Scope+"/")
 }
 
 // restore fills an empty store.
@@ -341,23 +348,31 @@ func removeCheckpoints(dir string, whole bool) error {
 	return nil
 }
 
-// Load reads the best weights from the newest whole checkpoint of a training's folder.
+// Load reads the best weights from the newest checkpoint of a training's folder.
 //
-// Errors: *CheckpointError where there is none.
+// A newest checkpoint that is damaged is not passed over as in training, which would then make that epoch again: the
+// one before may hold other weights, and nothing would tell.
+//
+// Errors: *CheckpointError where there is none, or the newest is damaged.
 func Load(dir string) (*Model, error) {
-	var first error
-	s, err := newestCheckpoint(dir, func(err error) {
-		if first == nil {
-			first = err
-		}
-	})
+	files, err := checkpointFiles(dir)
 	if err != nil {
 		return nil, err
 	}
-	if s == nil {
-		return nil, &CheckpointError{File: dir, Problem: "holds no whole checkpoint", Next: "train the network first, or run the experiment again", Err: first}
+	if len(files) == 0 {
+		return nil, &CheckpointError{File: dir, Problem: "holds no checkpoint", Next: "train the network first"}
+	}
+	s, err := readCheckpoint(files[0])
+	var damaged *CheckpointError
+	if errors.As(err, &damaged) {
+		damaged.Next = "run its experiment again, which goes on from the epoch before, or restore the file from a copy"
+	}
+	if err != nil {
+		return nil, err
 	}
 	return s.model(), nil
 }
 
-func (s *state) model() *Model { return &Model{Spec: s.Spec, Weights: arrays(s.Best)} }
+func (s *state) model() *Model {
+	return &Model{Spec: s.Spec, Weights: arrays(s.Best), Intervals: s.Config.intervals()}
+}

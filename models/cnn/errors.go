@@ -2,6 +2,8 @@ package cnn
 
 import (
 	"fmt"
+
+	"hounsfield/models/engine"
 )
 
 // DataError says which input to training or prediction cannot be used.
@@ -26,15 +28,30 @@ func (e *GraphError) Error() string {
 
 func (e *GraphError) Unwrap() error { return e.Err }
 
-// DivergedError says that the loss is no longer a number.
+// DivergedError says that the loss or its gradient is no longer a number, or too large to be squared, and where that
+// began.
 type DivergedError struct {
-	Epoch, Step int // both from 1
+	Epoch, Step int // both from 1; step 0 is after the last
 	Loss        float64
+
+	// Layer is where the first value that is not finite was found: a layer's name, input, or "" where it is none of
+	// them. What says more, for example "activations of conv2", "gradient of dense1/weights", "cube 3 of the batch"; ""
+	// where the cause was not found.
+	Layer, What string
 }
 
 func (e *DivergedError) Error() string {
-	return fmt.Sprintf("training diverged: the loss is %v at step %d of epoch %d; lower learning_rate, or check that the cubes hold finite values within 0..1",
-		e.Loss, e.Step, e.Epoch)
+	s := fmt.Sprintf("training diverged at step %d of epoch %d (loss %v)", e.Step, e.Epoch, e.Loss)
+	if e.Step == 0 {
+		s = fmt.Sprintf("training diverged after epoch %d (loss %v)", e.Epoch, e.Loss)
+	}
+	if e.What != "" {
+		s += ": the first values that are not finite are in " + e.What
+	}
+	if e.Layer == "input" {
+		return s + "; look at the scan it was cut from"
+	}
+	return s + "; lower learning_rate, or set clip_norm"
 }
 
 // CheckpointError says what is wrong with a checkpoint file or folder.
@@ -55,8 +72,8 @@ func (e *CheckpointError) Error() string {
 
 func (e *CheckpointError) Unwrap() error { return e.Err }
 
-// guard runs f and turns an error or a panic of the engine into a GraphError. GoMLX panics while a graph is built;
-// this is the one place that recovers.
+// guard runs f and turns an error or a panic of the engine into a GraphError; one for want of memory is, inside it, an
+// *engine.MemoryError. GoMLX panics while a graph is built; this is the one place that recovers.
 func guard(stage, shapes string, f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -64,11 +81,11 @@ func guard(stage, shapes string, f func() error) (err error) {
 			if !ok {
 				cause = fmt.Errorf("%v", r)
 			}
-			err = &GraphError{Stage: stage, Shapes: shapes, Err: cause}
+			err = &GraphError{Stage: stage, Shapes: shapes, Err: engine.Explain(cause)}
 		}
 	}()
 	if err := f(); err != nil {
-		return &GraphError{Stage: stage, Shapes: shapes, Err: err}
+		return &GraphError{Stage: stage, Shapes: shapes, Err: engine.Explain(err)}
 	}
 	return nil
 }

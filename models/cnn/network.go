@@ -38,18 +38,30 @@ const (
 // variablePath is the path of a layer's variable in the model's store.
 func variablePath(layer, name string) string { return "/" + layer + "/" + name }
 
-// network builds the graph of a spec whose variables are in a store.
+// network builds the graph of a spec, for an engine, whose variables are in a store.
 type network struct {
 	spec   Spec
+	plan   plan
 	layers []layer
+
+	// For training only; see freeze.
+	lowest int             // index of the lowest layer that learns
+	fixed  map[string]bool // layers that normalise by their running averages
+
+	// observe, if set, is told what leaves each layer's normalisation.
+	observe func(layer string, parts []*graph.Node)
 }
 
-func newNetwork(s Spec) (*network, error) {
+// Errors: *SpecError, *engine.SettingError.
+func newNetwork(s Spec, p plan) (*network, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	layers, err := s.layers()
 	if err != nil {
 		return nil, err
 	}
-	return &network{spec: s, layers: layers}, nil
+	return &network{spec: s, plan: p, layers: layers}, nil
 }
 
 // initialise creates the network's variables in an empty store: weights uniform within ±sqrt(6/(fan in + fan out))
@@ -84,7 +96,17 @@ func (n *network) initialise(store *model.Store, seed int64, dt dtypes.DType) er
 			variable.SetTrainable(v.trainable)
 		}
 	}
-	return store.SetRNGStateFromSeed(seed)
+	// Not by SetRNGStateFromSeed: in GoMLX v0.28.8 its variable lacks its store, which several devices need.
+	state, err := graph.RNGStateFromSeed(seed)
+	if err != nil {
+		return err
+	}
+	rng, err := store.CreateVariable(model.RNGStateVariableName, state)
+	if err != nil {
+		return err
+	}
+	rng.SetTrainable(false)
+	return nil
 }
 
 func (n *network) weightDims(l layer) []int {
@@ -124,32 +146,26 @@ type builder struct {
 }
 
 // logits builds the graph from cubes [cubes, depth, height, width, 1] in 0..1 to logits [cubes, 2]; column rowDead
-// is for death, column rowAlive for survival. In training it also updates the running averages and adds the activity
+// is for death, column rowAlive for survival. With Spec.Outputs they are [cubes, outputs], of the hazard of death in
+// each interval of time. In training it also updates the running averages and adds the activity
 // penalty to the trainer's loss.
 func (n *network) logits(store *model.Store, x *graph.Node, training bool) *graph.Node {
 	x.AssertDims(-1, n.spec.Input, n.spec.Input, n.spec.Input, 1)
 	b := &builder{network: n, store: store, g: x.Graph(), training: training, cubes: x.Shape().Dimensions[0]}
-	b.cut(x)
-	slope := 1.0 // of an activation that is still due
-	for i, st := range n.spec.Stages {
-		if c := st.Conv; c != nil {
-			b.activate(slope, 0)
-			b.convolve()
-			slope = n.spec.LeakySlope
-			// The activation keeps the order of values, so it may come after a pool, where there are fewer.
-			if i+1 == len(n.spec.Stages) || n.spec.Stages[i+1].Pool == nil || c.Dropout > 0 {
-				b.activate(slope, c.Dropout)
-				slope = 1
-			}
-			continue
-		}
-		for j, p := range b.parts {
-			b.parts[j] = maxPool(p, st.Pool.Size)
-		}
-		b.activate(slope, st.Pool.Dropout)
-		slope = 1
+	switch {
+	case n.plan.native():
+		b.cutNative(x)
+		b.stagesNative()
+		b.flattenNative()
+	case n.plan.planes(n.spec):
+		b.cutPlanes(x)
+		b.stagesPlanes()
+		b.flattenPlanes()
+	default:
+		b.cut(x)
+		b.stages()
+		b.flatten()
 	}
-	b.flatten()
 	for _, d := range n.spec.Dense {
 		b.dense()
 		b.activate(n.spec.LeakySlope, d.Dropout)
@@ -159,6 +175,29 @@ func (n *network) logits(store *model.Store, x *graph.Node, training bool) *grap
 		train.AddRegularizationLoss(b.penalty)
 	}
 	return graph.Transpose(b.parts[0], 0, 1)
+}
+
+// stages builds the convolutions and pools.
+func (b *builder) stages() {
+	slope := 1.0 // of an activation that is still due
+	for i, st := range b.spec.Stages {
+		if c := st.Conv; c != nil {
+			b.activate(slope, 0)
+			b.convolve()
+			slope = b.spec.LeakySlope
+			// The activation keeps the order of values, so it may come after a pool, where there are fewer.
+			if i+1 == len(b.spec.Stages) || b.spec.Stages[i+1].Pool == nil || c.Dropout > 0 {
+				b.activate(slope, c.Dropout)
+				slope = 1
+			}
+			continue
+		}
+		for j, p := range b.parts {
+			b.parts[j] = b.plan.maxPool(p, st.Pool.Size)
+		}
+		b.activate(slope, st.Pool.Dropout)
+		slope = 1
+	}
 }
 
 // cut averages the input and cuts it into parts [1, depth, cubes, height, width].
@@ -203,7 +242,7 @@ func (b *builder) next() layer {
 func (b *builder) convolve() {
 	l := b.next()
 	q := &queue{}
-	b.linear(l, func(x, w *graph.Node) *graph.Node { return convolve(x, w, q, b.layer == 1) })
+	b.linear(l, func(x, w *graph.Node) *graph.Node { return b.plan.convolve(x, w, q, b.layer-1 <= b.lowest) })
 }
 
 func (b *builder) dense() {
@@ -218,7 +257,12 @@ func (b *builder) dense() {
 func (b *builder) linear(l layer, apply func(x, w *graph.Node) *graph.Node) {
 	w, norm := b.node(l.name, varWeights), b.norm(l.name)
 	w.AssertDims(b.weightDims(l)...)
-	if !b.training {
+	apply = b.plan.inPrecision(apply)
+	if b.observe != nil {
+		defer func() { b.observe(l.name, b.parts) }()
+	}
+	b.stopBelow()
+	if !b.training || b.fixed[l.name] {
 		factor, constant := foldNorm(norm, b.spec.NormEpsilon)
 		w = graph.Reshape(graph.Mul(graph.Reshape(w, l.out, l.in), column(factor)), w.Shape().Dimensions...)
 		for i, p := range b.parts {
@@ -232,7 +276,20 @@ func (b *builder) linear(l layer, apply func(x, w *graph.Node) *graph.Node) {
 	for i, p := range b.parts {
 		ys[i] = apply(p, w)
 	}
-	r := normaliseTraining(ys, norm, b.spec.NormEpsilon, b.spec.ActivityL2, b.cubes)
+	b.normalised(l, normaliseTraining(ys, norm, b.spec.NormEpsilon, b.spec.ActivityL2, b.cubes))
+}
+
+// stopBelow cuts the gradient off in front of the lowest layer that learns, which is next to be built.
+func (b *builder) stopBelow() {
+	if b.training && b.layer-1 == b.lowest && b.lowest > 0 {
+		for i, p := range b.parts {
+			b.parts[i] = graph.StopGradient(p)
+		}
+	}
+}
+
+// normalised takes the result of a layer's normalisation by the batch: the parts, the penalty, the running averages.
+func (b *builder) normalised(l layer, r normalised) {
 	b.parts = r.parts
 	if b.spec.ActivityL2 > 0 {
 		if b.penalty == nil {
@@ -253,6 +310,10 @@ func (b *builder) follow(layer, name string, batch *graph.Node) {
 
 // activate applies leaky ReLU and, in training, dropout to all parts.
 func (b *builder) activate(slope, drop float64) {
+	if b.plan.native() {
+		b.activateNative(slope, drop)
+		return
+	}
 	for i, p := range b.parts {
 		switch {
 		case !b.training:

@@ -13,6 +13,8 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/ml/train"
+
+	"hounsfield/models/engine"
 )
 
 // everyLayer has every kind of layer, also an averaged input, an activation before a pool with dropout between,
@@ -32,7 +34,7 @@ func everyLayer() Spec {
 }
 
 func TestSeedDecidesEveryFirstValue(t *testing.T) {
-	n, err := newNetwork(tiny())
+	n, err := newNetwork(tiny(), plan{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,10 +176,12 @@ func oracleLogits(spec Spec, store *model.Store, cube []float64) [2]float64 {
 	return [2]float64{values[0], values[1]}
 }
 
-func TestPredictionEqualsPlainLoops(t *testing.T) {
-	e := openGo(t)
+func TestPredictionEqualsPlainLoops(t *testing.T) { checkPrediction(t, openGo(t)) }
+
+func checkPrediction(t *testing.T, e *engine.Engine) {
+	t.Helper()
 	spec := everyLayer()
-	n, err := newNetwork(spec)
+	n, err := newNetwork(spec, plan{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +193,7 @@ func TestPredictionEqualsPlainLoops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
+	defer s.release()
 	got, err := s.logits(context.Background(), cubes)
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +216,7 @@ func TestPredictionEqualsPlainLoops(t *testing.T) {
 func TestNetworkGradientPassesFiniteDifferences(t *testing.T) {
 	e := openGo(t)
 	spec := everyLayer()
-	n, err := newNetwork(spec)
+	n, err := newNetwork(spec, plan{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +236,7 @@ func TestNetworkGradientPassesFiniteDifferences(t *testing.T) {
 	var names []string
 	exec := model.MustNewExec(e.Backend, store, func(scope *model.Scope, in []*graph.Node) []*graph.Node {
 		g := in[0].Graph()
-		train.AddMainLoss(lossOfLogits(in[1:], []*graph.Node{n.logits(scope.Store(), in[0], true)}))
+		train.AddMainLoss(TrainConfig{}.lossOf(in[1:], []*graph.Node{n.logits(scope.Store(), in[0], true)}))
 		loss := train.TotalLoss(g)
 		for v := range store.IterVariables() {
 			if v.Trainable && n.isWeight(v.Path()) {

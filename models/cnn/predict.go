@@ -3,7 +3,6 @@ package cnn
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
@@ -22,6 +21,10 @@ const scoreBatch = 8
 type Model struct {
 	Spec    Spec
 	Weights []Array // in the network's order; see Array.Name
+
+	// Intervals are the ends in days of the intervals of time that the outputs belong to (TrainConfig.Intervals); nil
+	// for the two logits of death and survival.
+	Intervals []float64
 }
 
 // Array is one of a network's arrays of numbers, in row-major order. Its name is layer/what, for example
@@ -49,17 +52,21 @@ func (m *Model) Scores(ctx context.Context, e *engine.Engine, cubes [][]float32)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer s.release()
 	logits, err := s.logits(ctx, cubes)
 	if err != nil {
 		return nil, err
 	}
-	return risks(logits), nil
+	return risks(logits, m.Intervals), nil
 }
 
 // store puts the weights into a new store.
 func (m *Model) store() (*model.Store, error) {
-	n, err := newNetwork(m.Spec)
+	if len(m.Intervals) != m.Spec.Outputs {
+		return nil, &DataError{What: "the network", Problem: fmt.Sprintf("has %d outputs for %d intervals of time", m.Spec.Outputs, len(m.Intervals)),
+			Next: "give each output its interval"}
+	}
+	n, err := newNetwork(m.Spec, plan{})
 	if err != nil {
 		return nil, err
 	}
@@ -75,31 +82,37 @@ func (m *Model) store() (*model.Store, error) {
 
 // scorer runs a network for prediction; it reads the weights from the store at each call.
 type scorer struct {
-	spec Spec
-	exec *model.Exec
+	spec    Spec
+	compile func() (*model.Exec, error)
+	exec    *model.Exec // nil before the first call and after release
 }
 
 func newScorer(e *engine.Engine, spec Spec, store *model.Store) (*scorer, error) {
-	n, err := newNetwork(spec)
+	n, err := newNetwork(spec, planOf(e))
 	if err != nil {
 		return nil, err
 	}
-	s := &scorer{spec: spec}
-	err = guard("preparation of the scores", "none", func() (err error) {
-		s.exec, err = model.NewExec(e.Backend, store, func(scope *model.Scope, x *graph.Node) *graph.Node {
+	return &scorer{spec: spec, compile: func() (*model.Exec, error) {
+		return model.NewExec(e.Backend, store, func(scope *model.Scope, x *graph.Node) *graph.Node {
+			// Else GoMLX builds the running averages of the first call into the graph for ONNX Runtime.
+			scope.Store().SetTraining(x.Graph(), true)
 			return n.logits(scope.Store(), x, false)
 		})
-		return err
-	})
-	return s, err
+	}}, nil
 }
 
-func (s *scorer) close() { s.exec.Finalize() }
+// release gives back what the compiled graph holds; the next call compiles it again.
+func (s *scorer) release() {
+	if s.exec != nil {
+		s.exec.Finalize()
+		s.exec = nil
+	}
+}
 
-// logits returns both logits of each cube: [rowDead] for death, [rowAlive] for survival.
-func (s *scorer) logits(ctx context.Context, cubes [][]float32) ([][2]float64, error) {
+// logits returns the logits of each cube: [rowDead] for death and [rowAlive] for survival, or one for each interval.
+func (s *scorer) logits(ctx context.Context, cubes [][]float32) ([][]float64, error) {
 	volume := s.spec.Input * s.spec.Input * s.spec.Input
-	result := make([][2]float64, 0, len(cubes))
+	result := make([][]float64, 0, len(cubes))
 	for start := 0; start < len(cubes); start += scoreBatch {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("scoring stopped after %d of %d cubes: %w", start, len(cubes), err)
@@ -120,14 +133,24 @@ func (s *scorer) logits(ctx context.Context, cubes [][]float32) ([][2]float64, e
 			return nil, fmt.Errorf("filling a batch of cubes: %w", err)
 		}
 		err = guard("prediction", x.Shape().String(), func() error {
+			if s.exec == nil {
+				if s.exec, err = s.compile(); err != nil {
+					return err
+				}
+			}
 			out, err := s.exec.Call1(x)
 			if err != nil {
 				return err
 			}
 			defer out.MustFinalizeAll()
 			return tensors.ConstFlatData(out, func(flat []float32) {
+				outputs := len(flat) / scoreBatch
 				for i := range batch {
-					result = append(result, [2]float64{float64(flat[2*i]), float64(flat[2*i+1])})
+					row := make([]float64, outputs)
+					for j := range row {
+						row[j] = float64(flat[i*outputs+j])
+					}
+					result = append(result, row)
 				}
 			})
 		})
@@ -150,26 +173,4 @@ func checkCube(what string, c []float32, volume, edge int) error {
 		}
 	}
 	return nil
-}
-
-// risks turns logits into probabilities of death, in double precision so that close scores keep their order.
-func risks(logits [][2]float64) []float64 {
-	r := make([]float64, len(logits))
-	for i, l := range logits {
-		r[i] = 1 / (1 + math.Exp(l[rowAlive]-l[rowDead]))
-	}
-	return r
-}
-
-// crossEntropy is the mean of -log(probability of what happened).
-func crossEntropy(logits [][2]float64, dead []bool) float64 {
-	var sum float64
-	for i, l := range logits {
-		d := l[rowAlive] - l[rowDead] // positive: leans to survival
-		if !dead[i] {
-			d = -d
-		}
-		sum += max(d, 0) + math.Log1p(math.Exp(-math.Abs(d)))
-	}
-	return sum / float64(len(logits))
 }

@@ -21,11 +21,15 @@ type Spec struct {
 	Input        int     `yaml:"input" json:"input"`                 // voxels per edge of the cube
 	InputPool    int     `yaml:"input_pool" json:"input_pool"`       // 1: none
 	Stages       []Stage `yaml:"stages" json:"stages"`               //
-	Dense        []Dense `yaml:"dense" json:"dense"`                 // hidden layers, without the two logits
+	Dense        []Dense `yaml:"dense" json:"dense"`                 // hidden layers, without the logits
 	LeakySlope   float64 `yaml:"leaky_slope" json:"leaky_slope"`     // below zero; 0 is ReLU, 1 no activation
 	NormMomentum float64 `yaml:"norm_momentum" json:"norm_momentum"` // share of the old running average kept at a step
 	NormEpsilon  float64 `yaml:"norm_epsilon" json:"norm_epsilon"`   // added to the variance
 	ActivityL2   float64 `yaml:"activity_l2" json:"activity_l2"`     // see normaliseTraining; 0: none
+
+	// Outputs is the number of values of the last layer, logits. 0: two, for death and for survival. Otherwise each is
+	// the logit of the hazard of death in one interval of time (TrainConfig.Intervals).
+	Outputs int `yaml:"outputs,omitempty" json:"outputs,omitempty"`
 }
 
 // Stage is one convolution or one pool.
@@ -133,6 +137,8 @@ func (s Spec) Shapes() ([]Shape, error) {
 		return nil, &SpecError{"norm_momentum", s.NormMomentum, "at least 0 and below 1"}
 	case !(s.NormEpsilon > 0 && s.NormEpsilon < 1):
 		return nil, &SpecError{"norm_epsilon", s.NormEpsilon, "above 0 and below 1"}
+	case s.Outputs < 0:
+		return nil, &SpecError{"outputs", s.Outputs, "at least 0 (0: the two logits)"}
 	case !(s.ActivityL2 >= 0 && s.ActivityL2 <= 1):
 		return nil, &SpecError{"activity_l2", s.ActivityL2, "between 0 and 1"}
 	}
@@ -183,7 +189,11 @@ func (s Spec) Shapes() ([]Shape, error) {
 		}
 		shapes = append(shapes, Shape{fmt.Sprintf("dense%d", i+1), d.Units, 1})
 	}
-	return append(shapes, Shape{"logits", 2, 1}), nil
+	outputs := s.Outputs
+	if outputs == 0 {
+		outputs = 2
+	}
+	return append(shapes, Shape{"logits", outputs, 1}), nil
 }
 
 func checkDropout(at string, v float64) error {

@@ -98,7 +98,7 @@ func TestHosny2018HasThePublishedParameters(t *testing.T) {
 
 func TestParametersEqualTheStore(t *testing.T) {
 	for name, spec := range map[string]Spec{"hosny2018": Hosny2018(), "small": Small()} {
-		n, err := newNetwork(spec)
+		n, err := newNetwork(spec, plan{})
 		if err != nil {
 			t.Fatal(err)
 		}
