@@ -13,6 +13,10 @@ type Outcome struct {
 	Alive2yr     Null[bool]    // the label; null when last seen alive before two years
 }
 
+// Followed says whether time and end of follow-up are known, so that the patient has a
+// place in a survival analysis.
+func (o Outcome) Followed() bool { return o.SurvivalDays.Valid && o.Event.Valid }
+
 // AliveAt2yr is the label that follows from survival: followed for more than 730
 // days is alive (true), died at or before is dead (false), and lost from sight
 // alive at or before is unknown (null).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"sync"
 
@@ -66,16 +67,18 @@ func (s *CubeSet) Check() error {
 type LoaderSpec struct {
 	Seed    uint64
 	Batch   int // cubes per batch, at least 2
-	Steps   int // batches per epoch; 0: as many as show every patient of the larger class at least once
+	Steps   int // batches per epoch; 0: as many as show every patient (with classes balanced: of the larger class) at least once
 	Augment Augment
 	Workers int // batches made at the same time; 0 is 1. The batches do not depend on it.
 	Ahead   int // finished batches each worker keeps waiting; 0 is 1
 }
 
-// Loader makes the training batches of each epoch: half of the cubes from patients
-// dead at two years, half from those alive (an odd batch gives the spare place to
-// each class in turn), each cube varied anew. Within an epoch every patient of a
-// class is shown before one is shown again.
+// Loader makes the training batches of each epoch, each cube varied anew.
+//
+// A loader of NewLoader shows as many patients dead at two years as alive (an odd
+// batch gives the spare place to each class in turn); within an epoch every patient of
+// a class is shown before one is shown again. A loader of NewSurvivalLoader shows every
+// patient once before one is shown again, with deaths spread evenly.
 //
 // A batch is a pure function of the seed, the epoch and the step, so a training that
 // was interrupted continues with the batches it would have had.
@@ -83,8 +86,16 @@ type Loader struct {
 	spec    LoaderSpec
 	set     *CubeSet
 	size    int
-	classes [2][]int // places in set of the patients alive (0) and dead (1)
+	classes [2][]int // places in set of the patients alive (0) and dead (1), at two years or at the end of follow-up
 	skipped []int
+	labels  []label // by place
+	follow  bool    // batches hold times, and classes keep their shares
+}
+
+// label is what a batch tells of one patient.
+type label struct {
+	dead        float32 // at two years: 1, 0, or NaN where it is not known
+	days, event float32 // follow-up in days, and 1 where it ended in death; for a survival loader
 }
 
 // NewLoader takes the cubes and the label "alive at two years" of each, aligned.
@@ -93,20 +104,12 @@ type Loader struct {
 // the shifts, labels that do not match or lack a class, and a batch or a number of
 // steps that cannot be.
 func NewLoader(set *CubeSet, alive []Null[bool], spec LoaderSpec) (*Loader, error) {
-	if err := set.Check(); err != nil {
+	l, err := newLoader(set, len(alive), spec)
+	if err != nil {
 		return nil, err
 	}
-	switch {
-	case len(alive) != len(set.Cubes):
-		return nil, &CubeSetError{Problem: fmt.Sprintf("%d labels for %d cubes", len(alive), len(set.Cubes)), Next: "give one each, null where it is not known"}
-	case spec.Batch < 2:
-		return nil, &CubeSetError{Problem: fmt.Sprintf("a batch of %d cannot hold both classes", spec.Batch), Next: "use 2 or more"}
-	case spec.Steps < 0 || spec.Workers < 0 || spec.Ahead < 0 || spec.Augment.Shift < 0:
-		return nil, &CubeSetError{Problem: fmt.Sprintf("steps %d, workers %d, ahead %d, shift %d", spec.Steps, spec.Workers, spec.Ahead, spec.Augment.Shift),
-			Next: "use 0 or more"}
-	}
-	l := &Loader{spec: spec, set: set, size: set.Size()}
 	for i, a := range alive {
+		l.labels[i].dead = deadAt(a)
 		switch {
 		case !a.Valid:
 			l.skipped = append(l.skipped, i)
@@ -120,29 +123,97 @@ func NewLoader(set *CubeSet, alive []Null[bool], spec LoaderSpec) (*Loader, erro
 		return nil, &CubeSetError{Problem: fmt.Sprintf("%d patients alive and %d dead at two years, %d without a label", len(l.classes[0]), len(l.classes[1]), len(l.skipped)),
 			Next: "balanced batches need at least one of each"}
 	}
-	if margin := set.Cubes[0].Margin; spec.Augment.Shift > margin {
-		return nil, &CubeSetError{Problem: fmt.Sprintf("shifts of %d voxels leave cubes with a margin of %d", spec.Augment.Shift, margin),
-			Next: "cut the cubes with a larger margin or shift less"}
-	}
 	if l.spec.Steps == 0 {
 		share := spec.Batch / 2 // an odd batch gives each class this many at least
 		larger := max(len(l.classes[0]), len(l.classes[1]))
 		l.spec.Steps = (larger + share - 1) / share
 	}
+	return l, nil
+}
+
+// NewSurvivalLoader takes the cubes and the follow-up of each, aligned, for losses that
+// read times. Patients whose time or end of follow-up is not known are left out of the
+// batches: Skipped names them; those without a two-year label stay. Every patient counts
+// the same: deaths are spread evenly over the batches, in the share that they have, so that
+// no batch of two or more lacks one where half of the patients died.
+// Errors: *CubeSetError as in NewLoader, and where nobody died.
+func NewSurvivalLoader(set *CubeSet, outcomes []Outcome, spec LoaderSpec) (*Loader, error) {
+	l, err := newLoader(set, len(outcomes), spec)
+	if err != nil {
+		return nil, err
+	}
+	l.follow = true
+	for i, o := range outcomes {
+		if !o.Followed() {
+			l.skipped = append(l.skipped, i)
+			continue
+		}
+		l.labels[i] = label{dead: deadAt(o.Alive2yr), days: float32(o.SurvivalDays.V)}
+		class := 0
+		if o.Event.V {
+			class, l.labels[i].event = 1, 1
+		}
+		l.classes[class] = append(l.classes[class], i)
+	}
+	if len(l.classes[1]) == 0 {
+		return nil, &CubeSetError{Problem: fmt.Sprintf("none of %d followed patients died, %d were not followed", len(l.classes[0]), len(l.skipped)),
+			Next: "a loss on survival times needs deaths to learn from"}
+	}
+	if l.spec.Steps == 0 {
+		l.spec.Steps = (len(l.classes[0]) + len(l.classes[1]) + spec.Batch - 1) / spec.Batch
+	}
+	return l, nil
+}
+
+// newLoader checks what both kinds of loader need.
+func newLoader(set *CubeSet, labels int, spec LoaderSpec) (*Loader, error) {
+	if err := set.Check(); err != nil {
+		return nil, err
+	}
+	switch {
+	case labels != len(set.Cubes):
+		return nil, &CubeSetError{Problem: fmt.Sprintf("%d labels for %d cubes", labels, len(set.Cubes)), Next: "give one each, null where it is not known"}
+	case spec.Batch < 2:
+		return nil, &CubeSetError{Problem: fmt.Sprintf("a batch of %d cannot hold both classes", spec.Batch), Next: "use 2 or more"}
+	case spec.Steps < 0 || spec.Workers < 0 || spec.Ahead < 0 || spec.Augment.Shift < 0:
+		return nil, &CubeSetError{Problem: fmt.Sprintf("steps %d, workers %d, ahead %d, shift %d", spec.Steps, spec.Workers, spec.Ahead, spec.Augment.Shift),
+			Next: "use 0 or more"}
+	}
+	for _, c := range set.Cubes[:min(1, labels)] { // all have the first one's margin
+		if spec.Augment.Shift > c.Margin {
+			return nil, &CubeSetError{Problem: fmt.Sprintf("shifts of %d voxels leave cubes with a margin of %d", spec.Augment.Shift, c.Margin),
+				Next: "cut the cubes with a larger margin or shift less"}
+		}
+	}
+	l := &Loader{spec: spec, set: set, size: set.Size(), labels: make([]label, labels)}
 	l.spec.Workers, l.spec.Ahead = max(l.spec.Workers, 1), max(l.spec.Ahead, 1)
 	return l, nil
+}
+
+// deadAt is the label as a network learns it: 1 dead, 0 alive, NaN not known.
+func deadAt(alive Null[bool]) float32 {
+	switch {
+	case !alive.Valid:
+		return float32(math.NaN())
+	case alive.V:
+		return 0
+	default:
+		return 1
+	}
 }
 
 // Steps is the number of batches per epoch.
 func (l *Loader) Steps() int { return l.spec.Steps }
 
 // Skipped are the places, in the cube set, of patients that no batch shows because
-// their label is not known. The caller writes the exclusions.
+// their label or follow-up is not known. The caller writes the exclusions.
 func (l *Loader) Skipped() []int { return l.skipped }
 
 // Epoch is the batches of one epoch, always the same for the same number. Inputs are
 // one float32 tensor [cube, z, y, x, 1], normalised; labels one float32 tensor
-// [cube, 1], 1 for dead at two years, 0 for alive. Iterating prepares batches ahead
+// [cube, 1], 1 for dead at two years, 0 for alive. A survival loader's label is NaN where
+// it is not known, and there is a second one, [cube, 2]: days, and 1 for follow-up that
+// ended in death, 0 for censored. Iterating prepares batches ahead
 // of the caller; leaving the loop early stops that and leaves nothing running. When
 // ctx ends, the iteration yields its cause as the error and stops.
 func (l *Loader) Epoch(ctx context.Context, epoch int) train.Dataset {
@@ -156,7 +227,7 @@ type epochBatches struct {
 }
 
 // Name implements train.Dataset.
-func (e *epochBatches) Name() string { return fmt.Sprintf("balanced cubes, epoch %d", e.number) }
+func (e *epochBatches) Name() string { return fmt.Sprintf("cubes, epoch %d", e.number) }
 
 // Iter implements train.Dataset.
 func (e *epochBatches) Iter() iter.Seq2[train.Batch, error] {
@@ -202,7 +273,7 @@ func (e *epochBatches) Iter() iter.Seq2[train.Batch, error] {
 
 // batch makes one batch.
 func (l *Loader) batch(epoch, step int) train.Batch {
-	places, dead := l.pick(epoch, step)
+	places := l.pick(epoch, step)
 	n, cube := l.size, l.size*l.size*l.size
 	x := tensors.FromShape(shapes.Make(dtypes.Float32, len(places), n, n, n, 1))
 	tensors.MustMutableFlatData(x, func(flat []float32) {
@@ -212,24 +283,49 @@ func (l *Loader) batch(epoch, step int) train.Batch {
 		}
 	})
 	y := tensors.FromShape(shapes.Make(dtypes.Float32, len(places), 1))
-	tensors.MustMutableFlatData(y, func(flat []float32) { copy(flat, dead) })
-	return train.Batch{Inputs: []*tensors.Tensor{x}, Labels: []*tensors.Tensor{y}}
+	tensors.MustMutableFlatData(y, func(flat []float32) {
+		for i, p := range places {
+			flat[i] = l.labels[p].dead
+		}
+	})
+	b := train.Batch{Inputs: []*tensors.Tensor{x}, Labels: []*tensors.Tensor{y}}
+	if l.follow {
+		y := tensors.FromShape(shapes.Make(dtypes.Float32, len(places), 2))
+		tensors.MustMutableFlatData(y, func(flat []float32) {
+			for i, p := range places {
+				flat[2*i], flat[2*i+1] = l.labels[p].days, l.labels[p].event
+			}
+		})
+		b.Labels = append(b.Labels, y)
+	}
+	return b
 }
 
-// pick chooses the cubes of one batch: their places in the set, and 1 for dead, 0 for
-// alive. Classes alternate within the batch.
-func (l *Loader) pick(epoch, step int) (places []int, dead []float32) {
+// pick chooses the cubes of one batch, by their places in the set.
+func (l *Loader) pick(epoch, step int) (places []int) {
 	for i := range l.spec.Batch {
-		// The k-th cube shown this epoch; every second one is dead, so an odd batch
-		// starts with the other class than the one before it.
-		k := step*l.spec.Batch + i
-		class, turn := k%2, k/2
-		members := l.classes[class]
-		pass, place := turn/len(members), turn%len(members)
-		places = append(places, members[l.shuffled(epoch, class, pass)[place]])
-		dead = append(dead, float32(class))
+		class, pass, place := l.turn(step*l.spec.Batch + i)
+		places = append(places, l.classes[class][l.shuffled(epoch, class, pass)[place]])
 	}
-	return places, dead
+	return places
+}
+
+// turn says of the k-th cube shown in an epoch which class it is of, how often the class
+// was gone through before, and the cube's place in the class's order of that pass.
+func (l *Loader) turn(k int) (class, pass, place int) {
+	if !l.follow {
+		// Every second one is dead, so an odd batch starts with the other class than the
+		// one before it.
+		class, turn := k%2, k/2
+		return class, turn / len(l.classes[class]), turn % len(l.classes[class])
+	}
+	deaths, all := len(l.classes[1]), len(l.classes[0])+len(l.classes[1])
+	pass, k = k/all, k%all
+	before := k * deaths / all // deaths among the k shown before, rounded down
+	if (k+1)*deaths/all > before {
+		return 1, pass, before
+	}
+	return 0, pass, k - before
 }
 
 // shuffled is the order in which a class is gone through in one pass of an epoch.

@@ -45,16 +45,21 @@ type taken struct {
 	shape  string
 	input  []float32
 	labels []float32
+	follow []float32 // of a survival loader: days and event in turn
 }
 
 func take(t *testing.T, b train.Batch) taken {
 	t.Helper()
-	if len(b.Inputs) != 1 || len(b.Labels) != 1 {
+	if len(b.Inputs) != 1 || len(b.Labels) < 1 || len(b.Labels) > 2 {
 		t.Fatalf("%d inputs and %d labels", len(b.Inputs), len(b.Labels))
 	}
 	got := taken{shape: b.Inputs[0].Shape().String() + b.Labels[0].Shape().String()}
 	tensors.MustConstFlatData(b.Inputs[0], func(flat []float32) { got.input = slices.Clone(flat) })
 	tensors.MustConstFlatData(b.Labels[0], func(flat []float32) { got.labels = slices.Clone(flat) })
+	if len(b.Labels) > 1 {
+		got.shape += b.Labels[1].Shape().String()
+		tensors.MustConstFlatData(b.Labels[1], func(flat []float32) { got.follow = slices.Clone(flat) })
+	}
 	if err := b.Finalize(); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +88,7 @@ func (b taken) patients() []int {
 	return who
 }
 
-func newLoader(t *testing.T, set *CubeSet, labels []Null[bool], spec LoaderSpec) *Loader {
+func balanced(t *testing.T, set *CubeSet, labels []Null[bool], spec LoaderSpec) *Loader {
 	t.Helper()
 	l, err := NewLoader(set, labels, spec)
 	if err != nil {
@@ -95,7 +100,7 @@ func newLoader(t *testing.T, set *CubeSet, labels []Null[bool], spec LoaderSpec)
 func TestLoaderBalancesClasses(t *testing.T) {
 	for _, batch := range []int{4, 5} {
 		set, labels := marked(3, 11, 2)
-		l := newLoader(t, set, labels, LoaderSpec{Seed: 5, Batch: batch, Augment: Augment{Shift: 2, Rotate: true, Flip: true}})
+		l := balanced(t, set, labels, LoaderSpec{Seed: 5, Batch: batch, Augment: Augment{Shift: 2, Rotate: true, Flip: true}})
 		if want := []int{14, 15}; !slices.Equal(l.Skipped(), want) {
 			t.Errorf("skipped %v, want %v", l.Skipped(), want)
 		}
@@ -147,10 +152,10 @@ func TestLoaderIsAFunctionOfSeedEpochAndStep(t *testing.T) {
 	same := func(a, b []taken) bool {
 		return slices.EqualFunc(a, b, func(a, b taken) bool { return slices.Equal(a.input, b.input) && slices.Equal(a.labels, b.labels) })
 	}
-	want := epoch(t, newLoader(t, set, labels, spec), 4)
+	want := epoch(t, balanced(t, set, labels, spec), 4)
 	for _, workers := range []int{1, 2, 3, 8, 50} {
 		spec.Workers, spec.Ahead = workers, workers%3
-		l := newLoader(t, set, labels, spec)
+		l := balanced(t, set, labels, spec)
 		if !same(epoch(t, l, 4), want) {
 			t.Errorf("%d workers make other batches", workers)
 		}
@@ -158,15 +163,15 @@ func TestLoaderIsAFunctionOfSeedEpochAndStep(t *testing.T) {
 			t.Error("an epoch gone through twice differs")
 		}
 	}
-	l := newLoader(t, set, labels, spec)
+	l := balanced(t, set, labels, spec)
 	if same(epoch(t, l, 5), want) {
 		t.Error("the next epoch has the same batches")
 	}
-	if a, _ := l.pick(4, 0); func() bool { b, _ := l.pick(5, 0); return slices.Equal(a, b) }() {
+	if a := l.pick(4, 0); slices.Equal(a, l.pick(5, 0)) {
 		t.Errorf("the next epoch begins with the same patients, %v", a)
 	}
 	spec.Seed++
-	if same(epoch(t, newLoader(t, set, labels, spec), 4), want) {
+	if same(epoch(t, balanced(t, set, labels, spec), 4), want) {
 		t.Error("another seed has the same batches")
 	}
 	// Every sample is varied on its own: the first of each batch in an epoch without
@@ -178,7 +183,7 @@ func TestLoaderIsAFunctionOfSeedEpochAndStep(t *testing.T) {
 		one.Cubes[1].HU[k] = float32(k)
 	}
 	different := map[float32]bool{}
-	for _, b := range epoch(t, newLoader(t, one, lab, spec), 1) {
+	for _, b := range epoch(t, balanced(t, one, lab, spec), 1) {
 		for i := range b.labels {
 			different[b.input[i*64]] = true
 		}
@@ -190,7 +195,7 @@ func TestLoaderIsAFunctionOfSeedEpochAndStep(t *testing.T) {
 
 func TestLoaderStopsCleanly(t *testing.T) {
 	set, labels := marked(5, 5, 0)
-	l := newLoader(t, set, labels, LoaderSpec{Batch: 2, Steps: 1000, Workers: 4, Ahead: 2})
+	l := balanced(t, set, labels, LoaderSpec{Batch: 2, Steps: 1000, Workers: 4, Ahead: 2})
 	before := runtime.NumGoroutine()
 	for b, err := range l.Epoch(t.Context(), 1).Iter() {
 		if err != nil {

@@ -18,7 +18,7 @@ func (p *Phantom) WriteDICOM(dir string, i int) error {
 	s := p.Subject(i)
 	ct, mask := p.Scan(i)
 	meta := dicom.Meta{
-		PatientID: s.Patient.ID, Seed: fmt.Sprint(CohortName, p.spec.Seed), Scan: "1",
+		PatientID: s.Patient.ID, Seed: fmt.Sprint(p.CohortName(), p.spec.Seed), Scan: "1",
 		Manufacturer: "hounsfield phantom", Model: s.Scanner.Name, Kernel: fmt.Sprintf("gauss %g mm", s.Scanner.BlurMM),
 	}
 	folder := filepath.Join(dir, s.Patient.ID)

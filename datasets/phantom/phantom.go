@@ -11,7 +11,9 @@ import (
 // Phantom is a cohort made from a specification. It holds no images: each scan is
 // made when asked for. All methods may be called by several goroutines at once.
 type Phantom struct {
-	spec Spec
+	spec      Spec // of the group that the cohort is
+	mix       Mix
+	treatment string
 }
 
 // New checks the specification; a value that cannot be used is a *SpecError.
@@ -19,7 +21,8 @@ func New(spec Spec) (*Phantom, error) {
 	if err := spec.Check(); err != nil {
 		return nil, err
 	}
-	return &Phantom{spec: spec}, nil
+	made, mix := spec.group()
+	return &Phantom{spec: made, mix: mix, treatment: spec.Treatment}, nil
 }
 
 // Len is the number of subjects: train, then tune, then test.
@@ -46,7 +49,7 @@ func (p *Phantom) Cohort() *datasets.Cohort {
 		s := p.Subject(i)
 		patients[i], outcomes[i] = s.Patient, s.Outcome
 	}
-	c, err := datasets.NewCohort(CohortName, patients, outcomes, nil)
+	c, err := datasets.NewCohort(p.CohortName(), patients, outcomes, nil)
 	if err != nil {
 		panic(fmt.Sprintf("phantom: the cohort breaks its own schema: %v", err)) // no specification that passes Check does
 	}

@@ -396,7 +396,7 @@ func TestDICOMGivesTheSameCubes(t *testing.T) {
 		}
 	}
 	spec := volume.CubeSpec{Size: 50, SpacingMM: 1, Margin: 10}
-	got, lost, err := prepare.Folder(t.Context(), dir, CohortName, dicom.ROIRule{Exact: []string{ROIName}}, spec)
+	got, lost, err := prepare.Folder(t.Context(), dir, p.CohortName(), dicom.ROIRule{Exact: []string{ROIName}}, spec)
 	if err != nil || len(lost) > 0 || len(got) != p.Len() {
 		t.Fatalf("%d patients, lost %v, error %v", len(got), lost, err)
 	}

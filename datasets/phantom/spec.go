@@ -11,14 +11,18 @@ package phantom
 
 import (
 	"fmt"
+	"slices"
 
 	"hounsfield/datasets"
 )
 
 // Spec says which cohort to make. Lengths are mm, times days, HU Hounsfield units.
 type Spec struct {
-	Seed     uint64          `yaml:"seed"`
-	Patients PatientsPerRole `yaml:"patients"`
+	Seed uint64 `yaml:"seed"`
+	// Treatment says which group of patients the cohort is: radiotherapy, made from the
+	// fields here, or surgery, where those of Surgery stand in their place.
+	Treatment string          `yaml:"treatment"`
+	Patients  PatientsPerRole `yaml:"patients"`
 	// SecondScans is the fraction of patients scanned twice (0..1).
 	SecondScans float64 `yaml:"second_scans"`
 	// Readers is how many readers contour each tumour, besides the reference.
@@ -26,6 +30,8 @@ type Spec struct {
 	Scanners ScannersPerRole `yaml:"scanners"`
 	Hazard   Hazard          `yaml:"hazard"`
 	Survival Survival        `yaml:"survival"`
+	// Surgery is the second group; it is made only where Treatment asks for it.
+	Surgery Group `yaml:"surgery"`
 	// Missing is the chance (0..1) that a clinical value was not written down: age
 	// and histology, each on its own.
 	Missing    float64        `yaml:"missing"`
@@ -98,6 +104,7 @@ type ExpressionSpec struct {
 func Default() Spec {
 	return Spec{
 		Seed:        284,
+		Treatment:   Radiotherapy,
 		Patients:    PatientsPerRole{Train: 200, Tune: 100, Test: 200},
 		SecondScans: 0.15,
 		Readers:     3,
@@ -119,6 +126,7 @@ func Default() Spec {
 			Age: 0.20, Stage: 0.20,
 		},
 		Survival:   Survival{MedianDays: 850, Shape: 1.1, LossPerYear: 0.05, FollowUpDays: [2]float64{600, 2600}},
+		Surgery:    surgery(),
 		Missing:    0.03,
 		Expression: ExpressionSpec{Genes: 2000, Sets: 60},
 	}
@@ -135,35 +143,20 @@ func (e *SpecError) Error() string {
 
 // Check says which value cannot be used, as a *SpecError naming the field as in YAML.
 func (s Spec) Check() error {
-	type bound struct {
-		field    string
-		value    float64
-		min, max float64
+	if err := s.checkTreatment(); err != nil {
+		return err
 	}
-	bounds := []bound{
-		{"patients.train", float64(s.Patients.Train), 0, 1e6},
-		{"patients.tune", float64(s.Patients.Tune), 0, 1e6},
-		{"patients.test", float64(s.Patients.Test), 0, 1e6},
+	first := Group{Patients: s.Patients, Hazard: s.Hazard, Survival: s.Survival}
+	bounds := slices.Concat(first.bounds(""), s.Surgery.bounds("surgery."), []bound{
 		{"second_scans", s.SecondScans, 0, 1},
 		{"readers", float64(s.Readers), 0, 100},
 		{"missing", s.Missing, 0, 0.9},
-		{"survival.median_days", s.Survival.MedianDays, 1, 1e5},
-		{"survival.shape", s.Survival.Shape, 0.1, 10},
-		{"survival.loss_per_year", s.Survival.LossPerYear, 0, 10},
-		{"survival.follow_up_days[0]", s.Survival.FollowUpDays[0], 1, 1e5},
-		{"survival.follow_up_days[1]", s.Survival.FollowUpDays[1], s.Survival.FollowUpDays[0], 1e5},
 		{"expression.genes", float64(s.Expression.Genes), minGenes, 1e5},
 		{"expression.sets", float64(s.Expression.Sets), float64(len(plantedSets)), 1e4},
-	}
-	h := s.Hazard
-	for name, v := range map[string]float64{
-		"size": h.Size, "density": h.Density, "spiculation": h.Spiculation, "necrosis": h.Necrosis, "halo": h.Halo,
-		"vessel": h.Vessel, "pleura": h.Pleura, "age": h.Age, "stage": h.Stage,
-	} {
-		bounds = append(bounds, bound{"hazard." + name, v, -5, 5})
-	}
+	})
+	made, _ := s.group()
 	for _, role := range roles {
-		if s.count(role) > 0 && len(s.scanners(role)) == 0 {
+		if made.count(role) > 0 && len(s.scanners(role)) == 0 {
 			return &SpecError{Field: "scanners." + string(role), Value: "empty", Allowed: "at least one scanner for a role with patients"}
 		}
 		for i, c := range s.scanners(role) {
@@ -177,7 +170,7 @@ func (s Spec) Check() error {
 	var worst *SpecError
 	for _, b := range bounds {
 		if !(b.value >= b.min && b.value <= b.max) { // also catches NaN
-			// The smallest field name, so that the message does not depend on map order.
+			// One at a time, the first by name.
 			if worst == nil || b.field < worst.Field {
 				worst = &SpecError{Field: b.field, Value: fmt.Sprint(b.value), Allowed: fmt.Sprintf("%g to %g", b.min, b.max)}
 			}
@@ -186,8 +179,12 @@ func (s Spec) Check() error {
 	if worst != nil {
 		return worst
 	}
-	if s.Patients.Train+s.Patients.Tune+s.Patients.Test == 0 {
-		return &SpecError{Field: "patients", Value: "0 in every role", Allowed: "at least one patient"}
+	if p := made.Patients; p.Train+p.Tune+p.Test == 0 {
+		field := "patients"
+		if s.Treatment == Surgery {
+			field = "surgery.patients"
+		}
+		return &SpecError{Field: field, Value: "0 in every role", Allowed: "at least one patient"}
 	}
 	return nil
 }

@@ -28,11 +28,11 @@ type Subject struct {
 	Patient datasets.Patient
 	Outcome datasets.Outcome
 	Traits  Traits
-	Hazard  float64 // log hazard ratio against an average patient; higher is worse
+	Hazard  float64 // log hazard ratio against an average patient of the radiotherapy group; higher is worse
 	Scanner Scanner
 }
 
-// Distribution of the traits. The standardised ones below rely on these numbers.
+// Distribution of the traits in the radiotherapy group. The standardised ones below rely on these numbers.
 const (
 	logDiameterMean, logDiameterSD = 3.09, 0.42 // median 22 mm
 	diameterMin, diameterMax       = 8, 45
@@ -87,12 +87,12 @@ func (s Spec) role(i int) (datasets.Role, int) {
 func (p *Phantom) Subject(i int) Subject {
 	role, number := p.spec.role(i)
 	r := stream(p.spec.Seed, forTraits, i)
-	t, clinical := drawTraits(r)
+	t, clinical := drawTraits(r, p.mix)
 	scanners := p.spec.scanners(role)
 	s := Subject{
 		Index: i,
 		Patient: datasets.Patient{
-			ID: fmt.Sprintf("%s-%04d", idPrefix[role], number+1), Cohort: CohortName, Role: role,
+			ID: fmt.Sprintf("%s%s-%04d", idGroup[p.treatment], idPrefix[role], number+1), Cohort: p.CohortName(), Role: role,
 			Age: table.Some(math.Round(t.AgeYears*10) / 10), Sex: table.Some(clinical.sex), Histology: table.Some(clinical.histology),
 			T: table.Some(clinical.t), N: table.Some(clinical.n), M: table.Some("0"), Stage: table.Some(stageNames[t.StageNumber-1]),
 		},
@@ -110,21 +110,23 @@ func (p *Phantom) Subject(i int) Subject {
 	return s
 }
 
-// CohortName is the phantom's name in tables.
-const CohortName = "phantom"
+// CohortName is the phantom's name in tables: phantom, or phantom-surgery for the second group.
+func (p *Phantom) CohortName() string { return cohortNames[p.treatment] }
 
 var (
-	idPrefix   = map[datasets.Role]string{datasets.Train: "TRAIN", datasets.Tune: "TUNE", datasets.Test: "TEST"}
-	stageNames = [4]string{"I", "II", "IIIA", "IIIB"}
+	cohortNames = map[string]string{Radiotherapy: "phantom", Surgery: "phantom-surgery"}
+	idGroup     = map[string]string{Radiotherapy: "", Surgery: "S-"}
+	idPrefix    = map[datasets.Role]string{datasets.Train: "TRAIN", datasets.Tune: "TUNE", datasets.Test: "TEST"}
+	stageNames  = [4]string{"I", "II", "IIIA", "IIIB"}
 )
 
 // clinical is what a chart holds besides age and stage, in the spelling of Lung1's table.
 type clinical struct{ sex, histology, t, n string }
 
-func drawTraits(r *rand.Rand) (Traits, clinical) {
+func drawTraits(r *rand.Rand, m Mix) (Traits, clinical) {
 	var t Traits
 	var c clinical
-	z := clamp(r.NormFloat64(), (math.Log(diameterMin)-logDiameterMean)/logDiameterSD, (math.Log(diameterMax)-logDiameterMean)/logDiameterSD)
+	z := clamp(r.NormFloat64()+m.Size, (math.Log(diameterMin)-logDiameterMean)/logDiameterSD, (math.Log(diameterMax)-logDiameterMean)/logDiameterSD)
 	t.DiameterMM = clamp(math.Exp(logDiameterMean+logDiameterSD*z), diameterMin, diameterMax)
 	t.Density, t.Spiculation, t.Necrosis, t.Halo, t.Vessel = r.Float64(), r.Float64(), r.Float64(), r.Float64(), r.Float64()
 	t.Pleural = r.Float64() < pleuralChance
@@ -132,7 +134,7 @@ func drawTraits(r *rand.Rand) (Traits, clinical) {
 
 	// Stage follows size, with much chance: T from the diameter, N more likely in large tumours.
 	tn := 1
-	switch invasion := t.DiameterMM + 9*r.NormFloat64(); {
+	switch invasion := t.DiameterMM + 9*(r.NormFloat64()+m.Stage); {
 	case invasion > 46:
 		tn = 4
 	case invasion > 38:
@@ -141,7 +143,7 @@ func drawTraits(r *rand.Rand) (Traits, clinical) {
 		tn = 2
 	}
 	nn := 0
-	switch spread := 0.5*z + r.NormFloat64(); {
+	switch spread := 0.5*z + r.NormFloat64() + m.Stage; {
 	case spread > 1.5:
 		nn = 3
 	case spread > 0.5:

@@ -196,7 +196,7 @@ func TestSurvivalIsCensoredAsDeclared(t *testing.T) {
 func TestCohort(t *testing.T) {
 	p := phantom(t, nil)
 	c := p.Cohort()
-	if c.Name != CohortName || len(c.Patients) != 500 || len(c.Of(datasets.Train)) != 200 || len(c.Of(datasets.Tune)) != 100 || len(c.Of(datasets.Test)) != 200 {
+	if c.Name != "phantom" || len(c.Patients) != 500 || len(c.Of(datasets.Train)) != 200 || len(c.Of(datasets.Tune)) != 100 || len(c.Of(datasets.Test)) != 200 {
 		t.Fatalf("cohort %s of %d", c.Name, len(c.Patients))
 	}
 	tune, err := c.Outcomes(datasets.Tune)
