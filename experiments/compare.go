@@ -3,6 +3,7 @@ package experiments
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"hounsfield/datasets"
 	"hounsfield/experiments/figure"
 	"hounsfield/experiments/report"
 )
@@ -21,6 +23,8 @@ type compared struct {
 	settings map[string]string
 	order    []string // keys of settings in the config's order
 	metrics  []Metric
+	judged   map[string]judged // by patient
+	ids      []string          // of judged, sorted
 }
 
 // Compare prints what differs between the configs of finished runs and their
@@ -43,10 +47,11 @@ func Compare(runs []string, out string, w io.Writer) error {
 	}
 	differ, same := settingsThatDiffer(all)
 	rows := metricRows(all)
-	if err := printComparison(w, all, differ, same, rows); err != nil {
+	paired := differences(all)
+	if err := printComparison(w, all, differ, same, rows, paired); err != nil {
 		return err
 	}
-	doc, err := comparisonDocument(all, differ, same, rows)
+	doc, err := comparisonDocument(all, differ, same, rows, paired)
 	if err != nil {
 		return err
 	}
@@ -108,6 +113,10 @@ func readCompared(dir string) (compared, error) {
 	if c.metrics, err = readMetrics(dir); err != nil {
 		return compared{}, again(err)
 	}
+	if c.judged, err = readJudged(dir); err != nil {
+		return compared{}, again(err)
+	}
+	c.ids = slices.Sorted(maps.Keys(c.judged))
 	return c, nil
 }
 
@@ -232,7 +241,7 @@ func decimalsOf(metric string) int {
 	}
 }
 
-func printComparison(w io.Writer, all []compared, differ []setting, same int, rows []metricRow) error {
+func printComparison(w io.Writer, all []compared, differ []setting, same int, rows []metricRow, paired []difference) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
 	names := make([]string, len(all))
@@ -259,5 +268,15 @@ func printComparison(w io.Writer, all []compared, differ []setting, same int, ro
 		}
 		line(cells...)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, d := range paired {
+		if d.lacks == "" || d.role == string(datasets.Test) {
+			if _, err := fmt.Fprintf(w, "\n%s AUC, %s less %s (paired DeLong): %s\n", d.role, d.of, d.over, d.text()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

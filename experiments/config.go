@@ -41,7 +41,8 @@ type Config struct {
 	Network  cnn.Spec         `yaml:"network"`
 	Training cnn.TrainConfig  `yaml:"training"`
 	Seeds    []int64          `yaml:"seeds"`   // one network each; the score is their mean
-	Backend  string           `yaml:"backend"` // auto | go
+	Backend  string           `yaml:"backend"` // auto | go | onnx | onnx:cuda | xla | xla:cpu | xla:cuda | onnx:FILE | xla:FILE
+	Compute  engine.Settings  `yaml:"compute"` // how networks run on the engine
 
 	Evaluation EvaluationConfig `yaml:"evaluation"`
 	Comparison ComparisonConfig `yaml:"comparison"`
@@ -50,10 +51,11 @@ type Config struct {
 
 // DataConfig says where patients come from.
 type DataConfig struct {
-	Source    string          `yaml:"source"` // phantom | published | replication | prepared
+	Source    string          `yaml:"source"` // phantom | published | replication | prepared | imported
 	Phantom   phantom.Spec    `yaml:"phantom"`
 	Published PublishedConfig `yaml:"published"`
 	Prepared  PreparedConfig  `yaml:"prepared"`
+	Imported  ImportedConfig  `yaml:"imported,omitempty"`
 }
 
 // The sources of patients.
@@ -63,6 +65,8 @@ const (
 	// SourceReplication is the published network run again by others, beside the released scores.
 	SourceReplication = "replication"
 	SourcePrepared    = "prepared" // real scans made ready by `hounsfield prepare`
+	// SourceImported stands in the folders that `hounsfield import` makes: networks of others, and no patients.
+	SourceImported = "imported"
 )
 
 // PublishedConfig picks among the study's released tables.
@@ -146,7 +150,8 @@ func Default() Config {
 		Network:    cnn.Small(),
 		Training:   cnn.DefaultTrainConfig(),
 		Seeds:      []int64{1, 2, 3},
-		Backend:    "auto",
+		Backend:    engine.Auto,
+		Compute:    engine.Settings{Lowering: engine.Auto, Precision: engine.Float32, Devices: 1},
 		Evaluation: EvaluationConfig{Bootstrap: 2000, BootstrapSeed: 1, RMSTDays: 730},
 		Comparison: ComparisonConfig{Predictors: []string{}, Features: 40, Trees: 500, Permutations: 1000, Folds: 5, Repeats: 5, Seed: 1},
 	}
@@ -209,7 +214,7 @@ func (c Config) validate(file string) error {
 	if !experimentName.MatchString(c.Experiment) {
 		return bad("experiment", fmt.Sprintf("%q is no name for a folder: lower-case letters and digits, joined by hyphens", c.Experiment))
 	}
-	if err := choice("data.source", c.Data.Source, SourcePhantom, SourcePublished, SourceReplication, SourcePrepared); err != nil {
+	if err := choice("data.source", c.Data.Source, SourcePhantom, SourcePublished, SourceReplication, SourcePrepared, SourceImported); err != nil {
 		return err
 	}
 	if e := c.Evaluation; e.Bootstrap < 100 || e.Bootstrap > 1_000_000 {
@@ -242,13 +247,19 @@ func (c Config) validate(file string) error {
 	if c.Data.Source == SourcePublished {
 		return choice("data.published.treatment", c.Data.Published.Treatment, "radiotherapy", "surgery")
 	}
-	return c.validateTraining(bad, choice)
+	return c.validateTraining(file, bad)
 }
 
 // validateTraining checks what only a run that trains a network needs.
-func (c Config) validateTraining(bad func(key, problem string, allowed ...string) error, choice func(key, value string, allowed ...string) error) error {
-	if err := choice("backend", c.Backend, engine.Names()...); err != nil {
-		return err
+func (c Config) validateTraining(file string, bad func(key, problem string, allowed ...string) error) error {
+	var unknown *engine.UnknownEngineError
+	if err := engine.CheckName(c.Backend); errors.As(err, &unknown) {
+		return &ConfigError{File: file, Key: "backend", Problem: fmt.Sprintf("%q is not known", c.Backend),
+			Nearest: table.NearestName(c.Backend, unknown.Allowed), Allowed: unknown.Allowed}
+	}
+	var setting *engine.SettingError
+	if err := c.Compute.Validate(); errors.As(err, &setting) {
+		return bad("compute."+setting.Field, fmt.Sprintf("%v cannot be used", setting.Value), setting.Allowed...)
 	}
 	if len(c.Seeds) == 0 {
 		return bad("seeds", "at least one seed is needed, such as [1, 2, 3]")
@@ -272,8 +283,11 @@ func (c Config) validateTraining(bad func(key, problem string, allowed ...string
 	if err := c.Network.Validate(); err != nil {
 		return bad("network", err.Error())
 	}
-	if err := c.Training.Validate(); err != nil {
+	if err := c.Training.ValidateFor(c.Network); err != nil {
 		return bad("training", err.Error())
+	}
+	if c.Training.InitFrom == c.Experiment {
+		return bad("training.init_from", fmt.Sprintf("%q is this experiment itself; give the experiment another name, or name the folder of one of its runs", c.Experiment))
 	}
 	if c.Augment.Shift < 0 || c.Augment.Shift > c.Cube.Size {
 		return bad("augment.shift", fmt.Sprintf("%d voxels: between 0 and the cube's size", c.Augment.Shift))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -32,6 +33,17 @@ func TestShippedConfigs(t *testing.T) {
 		}
 		if _, err := cfg.Network.Shapes(); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+		// The full network stands in the configs for real scans; it must stay the study's.
+		if cfg.Data.Source == SourcePrepared && !reflect.DeepEqual(cfg.Network, cnn.Hosny2018()) {
+			t.Errorf("%s: network %+v is not the study's", name, cfg.Network)
+		}
+		// A run that others begin with must be one of ours, with the same network.
+		if from := cfg.Training.InitFrom; from != "" {
+			source, err := Load(from)
+			if err != nil || source.Data.scored() || source.Cube != cfg.Cube || !reflect.DeepEqual(source.Network, cfg.Network) || len(source.Seeds) != len(cfg.Seeds) {
+				t.Errorf("%s begins with %s: %v", name, from, err)
+			}
 		}
 		for _, ref := range cfg.References {
 			if metricWords[ref.Metric] == "" || ref.Source == "" {
@@ -86,6 +98,16 @@ func TestConfigMistakes(t *testing.T) {
 		{"not YAML", "a: [1\n", []string{"bad.yaml"}},
 		{"unknown source", "data:\n  source: phantm\n", []string{"data.source", `"phantom"`, "published"}},
 		{"unknown engine", "backend: cuda9\n", []string{"bad.yaml:1:10", "backend", "auto"}},
+		{"unknown lowering", "compute:\n  lowering: winogard\n", []string{"bad.yaml:2:13", "compute.lowering", "winograd"}},
+		{"no such precision", "compute: {precision: float16}\n", []string{"compute.precision", "bfloat16"}},
+		{"unknown loss", "training:\n  loss: coxx\n", []string{"bad.yaml:2:9", "loss", "discrete_time"}},
+		{"unknown class", "training: {class_weights: {deceased: 2}}\n", []string{"class_weights", "dead"}},
+		{"unknown schedule", "training:\n  schedule: {kind: linear}\n", []string{"bad.yaml:2", "schedule.kind", "cosine"}},
+		{"no such layer", "training:\n  init_from: phantom\n  freeze: [conv9]\nexperiment: x\n", []string{"freeze[0]", "conv9", "conv1"}},
+		{"begins with itself", "training:\n  init_from: phantom\n", []string{"bad.yaml:2:14", "training.init_from", "itself"}},
+		{"anew without a start", "training:\n  reinit: [logits]\n", []string{"reinit", "init_from"}},
+		{"unknown treatment", "data: {phantom: {treatment: chemotherapy}}\n", []string{"data.phantom", "treatment", "radiotherapy, surgery"}},
+		{"bad second group", "data: {phantom: {surgery: {mix: {stage: 9}}}}\n", []string{"data.phantom", "surgery.mix.stage"}},
 		{"no seeds", "seeds: []\n", []string{"seeds", "at least one"}},
 		{"seed twice", "seeds: [4, 4]\n", []string{"seeds", "seed 4"}},
 		{"bad name", "experiment: ../x\n", []string{"experiment", "folder"}},

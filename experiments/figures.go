@@ -20,7 +20,7 @@ type drawn struct {
 func (r *runner) figures(s *study, ev *evaluation) ([]drawn, error) {
 	var out []drawn
 	for _, draw := range []func(*study, *evaluation) (*drawn, error){
-		r.rocFigure, r.survivalFigure, r.scoreFigure, r.spreadFigure, r.historyFigure, r.flowFigure,
+		r.rocFigure, r.survivalFigure, r.scoreFigure, r.spreadFigure, r.lossesFigure, r.flowFigure,
 	} {
 		d, err := draw(s, ev)
 		if err != nil {
@@ -160,25 +160,6 @@ func (r *runner) spreadFigure(s *study, ev *evaluation) (*drawn, error) {
 	}
 	svg, err := figure.Forest(plot)
 	return &drawn{"auc-by-role", "AUC for death at two years with DeLong's 95% interval, by role and by who scored.", svg}, err
-}
-
-func (r *runner) historyFigure(*study, *evaluation) (*drawn, error) {
-	if r.histories == nil {
-		return nil, nil
-	}
-	var plot figure.TrainingPlot
-	for k, h := range r.histories {
-		t := figure.Training{Name: fmt.Sprintf("seed %d", r.cfg.Seeds[k])}
-		for _, e := range h {
-			t.Loss, t.TuneAUC = append(t.Loss, e.TrainLoss), append(t.TuneAUC, e.TuneAUC)
-			if e.Best {
-				t.Best = e.Epoch
-			}
-		}
-		plot.Runs = append(plot.Runs, t)
-	}
-	svg, err := figure.History(plot)
-	return &drawn{"history", "Training loss and the tune role's AUC by epoch; the dot marks the epoch whose weights were kept.", svg}, err
 }
 
 // flowFigure shows what became of every patient. A patient without a two-year label

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"hounsfield/models/engine"
 )
 
 // Status of a run.
@@ -38,6 +40,7 @@ type Manifest struct {
 	Backend    Backend           `json:"backend"`
 	Seeds      []int64           `json:"seeds"`
 	Inputs     []Input           `json:"inputs"`
+	Init       *Init             `json:"init,omitempty"` // nil when networks began with random weights
 	Started    time.Time         `json:"started"`
 	Finished   *time.Time        `json:"finished,omitempty"`
 	Stages     []StageTime       `json:"stages"`
@@ -48,13 +51,34 @@ type Manifest struct {
 	Outputs    map[string]string `json:"outputs,omitempty"` // path in the folder to sha256
 }
 
-// Backend is the engine that computed the run.
+// Backend is the engine that computed the run, and how.
 type Backend struct {
-	Name string `json:"name"`
-	Why  string `json:"why"`
-	SIMD bool   `json:"simd"`
-	OS   string `json:"os"`
-	CPUs int    `json:"cpus"`
+	Name     string           `json:"name"`
+	Why      string           `json:"why"`
+	Version  string           `json:"version,omitempty"` // of the engine's library
+	Library  string           `json:"library,omitempty"` // its file
+	Device   string           `json:"device,omitempty"`
+	Settings *engine.Settings `json:"settings,omitempty"` // as used: nothing is left out or zero
+	SIMD     bool             `json:"simd"`
+	OS       string           `json:"os"`
+	CPUs     int              `json:"cpus"`
+}
+
+// Init says which networks a run's training began with.
+type Init struct {
+	Run        string        `json:"run"`        // the run folder's name, or its path where it lies elsewhere
+	Hash       string        `json:"hash"`       // of that run
+	Experiment string        `json:"experiment"` //
+	Chosen     string        `json:"chosen"`     // how the run was found
+	Rule       string        `json:"rule"`       // which of its networks each network here began with
+	Networks   []InitNetwork `json:"networks"`
+}
+
+// InitNetwork is the start of one network.
+type InitNetwork struct {
+	Seed   int64  `json:"seed"`   // of the network here
+	From   int64  `json:"from"`   // seed of the network there
+	SHA256 string `json:"sha256"` // of its weights
 }
 
 // Input is one thing the run read: a file of the data folder or, for made data,

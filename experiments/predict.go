@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -57,9 +58,11 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	tune, err := tuneScores(o.Run)
-	if err != nil {
-		return err
+	var peers *peers // an imported network comes without patients to compare with
+	if cfg.Data.Source != SourceImported {
+		if peers, err = peersOf(o.Run); err != nil {
+			return err
+		}
 	}
 	o.Progress.Say("reading the scans in %s", o.Folder)
 	patients, lost, err := prepare.Folder(ctx, o.Folder, o.Dataset, rule, cfg.cubeSpec())
@@ -74,7 +77,13 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	for i, p := range patients {
 		cubes[i] = p.Cube
 	}
-	eng, err := engine.Open(cfg.Backend)
+	eng, err := engine.OpenWith(cfg.Backend, cfg.Compute)
+	var missing *engine.LibraryError
+	if errors.As(err, &missing) {
+		// Engines agree to the last digits: a network goes to machines that lack its own.
+		o.Progress.Say("the run was trained on %s, which is not usable here (%v): another engine scores instead", cfg.Backend, err)
+		eng, err = engine.Open(engine.Auto)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,35 +99,40 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 		}
 	}
 	scores := meanScores(bySeed)
-	cut, err := stats.Median(tune)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "run %s: %d network(s), cut %.4f (the median of %d tune patients)\n", filepath.Base(o.Run), len(cfg.Seeds), cut, len(tune))
+	fmt.Fprintf(w, "run %s: %d network(s), %s\n", filepath.Base(o.Run), len(cfg.Seeds), peers.words())
 	for i, p := range patients {
 		low, high := spread(bySeed, i)
-		fmt.Fprintf(w, "%s: risk of death at two years %.4f (networks %.4f to %.4f), percentile %.0f of the tune role, %s risk; ROI %q, tumour %.1f cm3\n",
-			p.PatientID, scores[i], low, high, percentile(tune, scores[i]), groupName(scores[i] > cut), p.ROI.Name, p.Cube.VolumeMM3/1000)
+		fmt.Fprintf(w, "%s: risk of death at two years %.4f (networks %.4f to %.4f)%s; ROI %q, tumour %.1f cm3\n",
+			p.PatientID, scores[i], low, high, peers.place(scores[i]), p.ROI.Name, p.Cube.VolumeMM3/1000)
 	}
 	printExclusions(lost, w)
-	if cfg.Data.Source == SourcePhantom {
+	if cfg.trainedOn() == SourcePhantom {
 		fmt.Fprintln(w, "This run was trained on the synthetic phantom: its score says nothing about a real patient. It shows that the path works.")
 	}
 	fmt.Fprintln(w, "Research software, not a medical device.")
 	if o.Out == "" {
 		return nil
 	}
-	ids, pct, group := make([]string, len(patients)), make([]float64, len(patients)), make([]string, len(patients))
+	ids := make([]string, len(patients))
 	for i, p := range patients {
-		ids[i], pct[i], group[i] = p.PatientID, percentile(tune, scores[i]), groupName(scores[i] > cut)
+		ids[i] = p.PatientID
 	}
-	t, err := table.New(table.Schema{Name: "predicted", Columns: []table.Column{
+	schema := table.Schema{Name: "predicted", Columns: []table.Column{
 		{Name: "patient_id", Type: table.String, Unique: true},
 		{Name: "score", Type: table.Float64, Direction: riskDirection, Source: "run " + filepath.Base(o.Run)},
-		{Name: "tune_percentile", Type: table.Float64, Unit: "percent", Description: "share of the run's tune patients with a lower score, ties counted half"},
-		{Name: "risk_group", Type: table.String, Allowed: []string{"low", "high"}},
-	}}, map[string]string{"run": m.Hash, "note": "research software, not a medical device"},
-		map[string]any{"patient_id": ids, "score": scores, "tune_percentile": pct, "risk_group": group})
+	}}
+	columns := map[string]any{"patient_id": ids, "score": scores}
+	if peers != nil {
+		pct, group := make([]float64, len(patients)), make([]string, len(patients))
+		for i, v := range scores {
+			pct[i], group[i] = percentile(peers.tune, v), groupName(v > peers.cut)
+		}
+		schema.Columns = append(schema.Columns,
+			table.Column{Name: "tune_percentile", Type: table.Float64, Unit: "percent", Description: "share of the run's tune patients with a lower score, ties counted half"},
+			table.Column{Name: "risk_group", Type: table.String, Allowed: []string{"low", "high"}})
+		columns["tune_percentile"], columns["risk_group"] = pct, group
+	}
+	t, err := table.New(schema, map[string]string{"run": m.Hash, "note": "research software, not a medical device"}, columns)
 	if err != nil {
 		return err
 	}
@@ -162,6 +176,36 @@ func networkInputs(cubes []*volume.Cube, size int) [][]float32 {
 		}
 	}
 	return out
+}
+
+// peers are the run's tune patients, whom a score is compared with.
+type peers struct {
+	tune []float64 // their scores, ascending
+	cut  float64   // the median
+}
+
+func peersOf(run string) (*peers, error) {
+	tune, err := tuneScores(run)
+	if err != nil {
+		return nil, err
+	}
+	cut, err := stats.Median(tune)
+	return &peers{tune: tune, cut: cut}, err
+}
+
+func (p *peers) words() string {
+	if p == nil {
+		return "imported: there are no patients of its own to compare with, so no cut and no percentile"
+	}
+	return fmt.Sprintf("cut %.4f (the median of %d tune patients)", p.cut, len(p.tune))
+}
+
+// place says where a score stands among them.
+func (p *peers) place(score float64) string {
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf(", percentile %.0f of the tune role, %s risk", percentile(p.tune, score), groupName(score > p.cut))
 }
 
 // tuneScores are the scores of a run's tune patients, ascending.

@@ -117,7 +117,7 @@ func (r *runner) document(s *study, ev *evaluation, figures []drawn, patients re
 		Title:    r.cfg.Experiment,
 		Subtitle: r.cfg.Description,
 		Lead:     []report.Block{keyFigures(ev.metrics)},
-		Software: fmt.Sprintf("hounsfield, code %.12s, run %s, engine %s", r.env.Code, r.folder.Manifest.Hash, r.folder.Manifest.Backend.Name),
+		Software: fmt.Sprintf("hounsfield, code %.12s, run %s, %s", r.env.Code, r.folder.Manifest.Hash, r.folder.Manifest.Backend.words()),
 	}
 	if s.truth != nil {
 		doc.Lead = append(doc.Lead, report.Callout{Tone: report.Info, Title: "Synthetic patients", Body: []report.Paragraph{
@@ -130,7 +130,7 @@ func (r *runner) document(s *study, ev *evaluation, figures []drawn, patients re
 	var main, more []report.Block
 	for _, f := range figures {
 		b := report.Figure{SVG: f.svg, Caption: report.Text(f.caption), File: "figures/" + f.name + ".svg"}
-		if f.name == "history" || f.name == "flow" {
+		if f.name == lossesName || f.name == "flow" {
 			more = append(more, b)
 		} else {
 			main = append(main, b)
@@ -313,7 +313,10 @@ func (r *runner) methodBlocks(s *study, ev *evaluation) ([]report.Block, error) 
 					best = e.Epoch
 				}
 			}
-			say("Seed %d: %d epochs, weights of epoch %d kept for the best AUC on the tune role.", r.cfg.Seeds[k], len(h), best)
+			say("Seed %d: %d epochs, weights of epoch %d kept for the best tune role figure: %s.", r.cfg.Seeds[k], len(h), best, r.reached(h[best-1]))
+		}
+		for _, line := range r.trainingWords() {
+			say("%s", line)
 		}
 		trainable, _, err := r.cfg.Network.Parameters()
 		if err != nil {
@@ -353,7 +356,7 @@ func moduleList(modules map[string]string) string {
 }
 
 // comparisonDocument is the HTML of `hounsfield compare`.
-func comparisonDocument(all []compared, differ []setting, same int, rows []metricRow) (report.Document, error) {
+func comparisonDocument(all []compared, differ []setting, same int, rows []metricRow, paired []difference) (report.Document, error) {
 	names := make([]string, len(all))
 	for i, c := range all {
 		names[i] = c.name
@@ -403,7 +406,7 @@ func comparisonDocument(all []compared, differ []setting, same int, rows []metri
 		settings.Rows = append(settings.Rows, report.Row{Cells: report.Cells(append([]string{s.key}, s.values...)...), Differs: true})
 	}
 	doc.Sections = []report.Section{
-		{ID: "metrics", Title: "Metrics", Blocks: []report.Block{metrics}},
+		{ID: "metrics", Title: "Metrics", Blocks: append(differencesBlock(paired), metrics)},
 		{ID: "settings", Title: "What differs", Blocks: []report.Block{settings}},
 	}
 	if len(differ) == 0 {

@@ -18,7 +18,8 @@ import (
 )
 
 // Env is what a run takes from its surroundings. Of these only Code can change a
-// number, and it is part of the run's hash.
+// number, and the runs that training.init_from is looked for in; code and initial
+// weights are part of the run's hash.
 type Env struct {
 	Runs     string    // folder that holds run folders
 	Mirror   string    // --mirror: data folder to read instead of the fetched one; "" = look it up
@@ -40,15 +41,18 @@ type Done struct {
 // Run runs an experiment, or continues it where it stopped, or finds it done. The
 // same config, data, code and engine lead to the same folder.
 //
-// Errors: *ConfigError, *BusyError, missing data (with the command that gets it),
-// ctx.Err() when cancelled; the folder then holds what was finished and a next Run
-// goes on from there.
+// Errors: *ConfigError, *BusyError, *InitError, *MemoryError, those of packages engine
+// and cnn, missing data (with the command that gets it), ctx.Err() when cancelled; the
+// folder then holds what was finished and a next Run goes on from there.
 func Run(ctx context.Context, cfg Config, env Env) (*Done, error) {
 	return runWith(ctx, cfg, env, func(cnn.EpochRecord) {})
 }
 
 // runWith is Run that tells of each epoch trained.
 func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRecord)) (*Done, error) {
+	if cfg.Data.Source == SourceImported {
+		return nil, errImported
+	}
 	if env.Jobs < 1 {
 		env.Jobs = runtime.GOMAXPROCS(0)
 	}
@@ -63,11 +67,21 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	if err != nil {
 		return nil, err
 	}
+	from, err := findOrigin(cfg, env)
+	if err != nil {
+		return nil, err
+	}
+	inputs := append(src.inputs(), from.inputs()...)
+	identity, err := identityOf(cfg, backend)
+	if err != nil {
+		return nil, err
+	}
+	hash := runHash(identity, inputs, env.Code, backend.identity())
+	cfg = resolve(cfg, backend, from)
 	resolved, err := cfg.YAML()
 	if err != nil {
 		return nil, err
 	}
-	hash := runHash(resolved, src.inputs(), env.Code, backend.Name)
 	f, err := openFolder(env.Runs, cfg.Experiment, hash)
 	if err != nil {
 		return nil, err
@@ -85,11 +99,14 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	if err := writeFile(f.path("config.yaml"), resolved); err != nil {
 		return nil, err
 	}
-	if err := f.begin(env, backend, cfg, src.inputs()); err != nil {
+	if err := f.begin(env, backend, cfg, inputs, from.record()); err != nil {
 		return nil, err
 	}
 	env.Progress.Say("run folder %s", f.Dir)
-	r := &runner{cfg: cfg, env: env, folder: f, engine: eng, onEpoch: onEpoch}
+	if from != nil {
+		env.Progress.Say("%s", from.says())
+	}
+	r := &runner{cfg: cfg, env: env, folder: f, engine: eng, from: from, onEpoch: onEpoch}
 	metrics, err := r.run(ctx, src)
 	switch {
 	case err == nil:
@@ -97,22 +114,8 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("stopped; type the same command again to go on from here: %w", ctx.Err())
 	default:
-		return nil, f.fail(err)
+		return nil, f.fail(withMemoryAdvice(err, f.Dir))
 	}
-}
-
-// openEngine opens the compute engine of runs that train; published scores need none.
-func openEngine(cfg Config) (*engine.Engine, Backend, error) {
-	b := Backend{Name: "none", Why: "nothing is trained", OS: runtime.GOOS + "/" + runtime.GOARCH, CPUs: runtime.NumCPU()}
-	if cfg.Data.scored() {
-		return nil, b, nil
-	}
-	e, err := engine.Open(cfg.Backend)
-	if err != nil {
-		return nil, b, err
-	}
-	b.Name, b.Why, b.SIMD = e.Name, e.Why, e.SIMD
-	return e, b, nil
 }
 
 // runner is one run under way.
@@ -121,6 +124,7 @@ type runner struct {
 	env       Env
 	folder    *Folder
 	engine    *engine.Engine
+	from      *origin // where the networks begin; nil for random weights
 	onEpoch   func(cnn.EpochRecord)
 	histories [][]cnn.EpochRecord // aligned with cfg.Seeds; nil when nothing is trained
 }

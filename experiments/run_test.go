@@ -25,7 +25,7 @@ func tiny(t testing.TB, set ...string) Config {
 	cfg, err := Load("phantom", append([]string{
 		"data.phantom.patients={train: 16, tune: 12, test: 16}", "seeds=[1, 2]", "training.max_epochs=2", "training.batch=8",
 		"network.input_pool=5", "network.stages=[{conv: {filters: 2, kernel: 3}}, {pool: {size: 2}}]", "network.dense=[{units: 4, dropout: 0.5}]",
-		"evaluation.bootstrap=200",
+		"evaluation.bootstrap=200", "backend=go",
 	}, set...)...)
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestRunFolder(t *testing.T) {
 	cfg, env := tiny(t), tinyEnv(t)
 	done := run(t, cfg, env)
 	for _, f := range []string{"config.yaml", "run.json", "report.html", "tables/predictions.arrow", "tables/predictions.parquet", "tables/scores.arrow",
-		"tables/metrics.arrow", "tables/history.arrow", "tables/exclusions.arrow", "tables/cohort.arrow", "figures/roc.svg", "figures/history.svg", "figures/flow.svg", "figures/scores.svg"} {
+		"tables/metrics.arrow", "tables/history.arrow", "tables/exclusions.arrow", "tables/cohort.arrow", "figures/roc.svg", "figures/losses.svg", "figures/flow.svg", "figures/scores.svg"} {
 		if info, err := os.Stat(filepath.Join(done.Dir, f)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", f, err)
 		}

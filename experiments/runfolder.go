@@ -33,8 +33,8 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("another hounsfield process is working in %s; wait for it or stop it, then type the same command again", e.Dir)
 }
 
-// runHash names a run by all that decides its numbers: the resolved config, the
-// inputs' hashes, the program's source and the engine.
+// runHash names a run by all that decides its numbers: the config (see identityOf), the
+// inputs' hashes, initial weights among them, the program's source and the engine.
 func runHash(config []byte, inputs []Input, code, engine string) string {
 	h := sha256.New()
 	in := slices.Clone(inputs)
@@ -96,11 +96,11 @@ func (f *Folder) path(parts ...string) string {
 }
 
 // begin writes the manifest of a run that starts or continues.
-func (f *Folder) begin(env Env, backend Backend, cfg Config, inputs []Input) error {
+func (f *Folder) begin(env Env, backend Backend, cfg Config, inputs []Input, from *Init) error {
 	m := f.Manifest
 	m.Status, m.Error, m.Finished = StatusRunning, "", nil
 	m.Code, m.Go, m.Modules = env.Code, runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH, modules()
-	m.Backend, m.Seeds, m.Inputs = backend, cfg.Seeds, inputs
+	m.Backend, m.Seeds, m.Inputs, m.Init = backend, cfg.Seeds, inputs, from
 	if m.Started.IsZero() {
 		m.Started = time.Now().UTC().Truncate(time.Second)
 	}

@@ -15,7 +15,6 @@ import (
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/phantom"
 	"hounsfield/datasets/prepare"
-	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
 )
 
@@ -34,6 +33,8 @@ func openSource(cfg Config, env Env) (source, error) {
 		return openReplication(env)
 	case SourcePrepared:
 		return openPrepared(cfg, env)
+	case SourceImported:
+		return importedSource{cfg}, nil
 	default:
 		return openPhantom(cfg, env)
 	}
@@ -96,28 +97,31 @@ const (
 	scoredByTruth     = "true hazard"
 )
 
-// samples are the cubes of one role that training may read, and for each whether the
-// patient was alive at two years. A patient without that label cannot train a
-// two-year network and gets an exclusion row.
-func (s *study) samples(role datasets.Role) (*datasets.CubeSet, []table.Null[bool], error) {
+// samples are the cubes of one role that training may read, with the outcomes. A loss on
+// survival times takes every patient who was followed, others take every patient with a
+// two-year label; the rest get an exclusion row.
+func (s *study) samples(role datasets.Role, survival bool) (*datasets.CubeSet, []datasets.Outcome, error) {
 	outcomes, err := s.cohort.Outcomes(role)
 	if err != nil {
 		return nil, nil, err
 	}
 	set := &datasets.CubeSet{}
-	var alive []table.Null[bool]
+	var known []datasets.Outcome
 	for k, i := range s.cohort.Of(role) {
-		p, label := s.cohort.Patients[i], outcomes[k].Alive2yr
+		p, o := s.cohort.Patients[i], outcomes[k]
 		switch {
 		case s.cubes[i] == nil: // excluded when the cube could not be made
-		case !label.Valid:
+		case survival && !o.Followed():
+			s.exclusions = append(s.exclusions, datasets.Exclusion{Patient: p.ID, Cohort: p.Cohort, Stage: "label",
+				Reason: "time or end of follow-up not known: no survival to train or tune on; still scored"})
+		case !survival && !o.Alive2yr.Valid:
 			s.exclusions = append(s.exclusions, datasets.Exclusion{Patient: p.ID, Cohort: p.Cohort, Stage: "label",
 				Reason: "last seen alive before two years: no two-year label to train or tune on; still scored"})
 		default:
-			set.IDs, set.Cubes, alive = append(set.IDs, p.ID), append(set.Cubes, s.cubes[i]), append(alive, label)
+			set.IDs, set.Cubes, known = append(set.IDs, p.ID), append(set.Cubes, s.cubes[i]), append(known, o)
 		}
 	}
-	return set, alive, nil
+	return set, known, nil
 }
 
 // phantomSource makes the synthetic cohort.

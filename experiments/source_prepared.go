@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/catalog"
@@ -38,8 +39,8 @@ func openPrepared(cfg Config, env Env) (*preparedSource, error) {
 	if p.entry, err = catalog.Load(cfg.Data.Prepared.Dataset); err != nil {
 		return nil, err
 	}
-	if p.entry.Images == nil {
-		return nil, fmt.Errorf("data.prepared.dataset: data set %s has no scans; name the one that the prepared patients come from, whose clinical table has their outcomes", p.entry.Name)
+	if p.entry.Images == nil && slices.ContainsFunc(p.entry.Tables, func(t catalog.Table) bool { return t.Features != nil }) {
+		return nil, fmt.Errorf("data.prepared.dataset: data set %s holds features and no scans; name the one that the prepared patients come from, whose clinical table has their outcomes", p.entry.Name)
 	}
 	if p.root, _, err = catalog.Locate(p.entry, env.Mirror); err != nil {
 		return nil, err

@@ -187,23 +187,29 @@ func groupName(high bool) string {
 // times, so that it repeats byte for byte.
 func historyOf(seeds []int64, histories [][]cnn.EpochRecord, provenance map[string]string) (*table.Table, error) {
 	var seed, epoch []int64
-	var trainLoss, tuneLoss, tuneAUC []float64
+	var trainLoss, trainAUC, tuneLoss, tuneAUC, concordance, rate []float64
 	var best []bool
 	for k, h := range histories {
 		for _, r := range h {
 			seed, epoch = append(seed, seeds[k]), append(epoch, int64(r.Epoch))
-			trainLoss, tuneLoss, tuneAUC = append(trainLoss, r.TrainLoss), append(tuneLoss, r.TuneLoss), append(tuneAUC, r.TuneAUC)
-			best = append(best, r.Best)
+			trainLoss, trainAUC = append(trainLoss, r.TrainLoss), append(trainAUC, r.TrainAUC)
+			tuneLoss, tuneAUC, concordance = append(tuneLoss, r.TuneLoss), append(tuneAUC, r.TuneAUC), append(concordance, r.TuneConcordance)
+			rate, best = append(rate, r.LearningRate), append(best, r.Best)
 		}
 	}
 	return table.New(table.Schema{Name: historyTable, Columns: []table.Column{
 		{Name: "seed", Type: table.Int64},
 		{Name: "epoch", Type: table.Int64, Description: "from 1"},
-		{Name: "train_loss", Type: table.Float64, Description: "cross entropy and regularisation, mean over the epoch's batches"},
-		{Name: "tune_loss", Type: table.Float64, Nullable: true, Description: "cross entropy on the tune role"},
-		{Name: "tune_auc", Type: table.Float64, Direction: "higher = better", Description: "AUC of the risk score for death at two years on the tune role"},
-		{Name: "best", Type: table.Bool, Description: "the best tune AUC so far: these weights were kept"},
-	}}, provenance, map[string]any{"seed": seed, "epoch": epoch, "train_loss": trainLoss, "tune_loss": tuneLoss, "tune_auc": tuneAUC, "best": best})
+		{Name: "train_loss", Type: table.Float64, Description: "the loss and regularisation, mean over the epoch's batches"},
+		{Name: "train_auc", Type: table.Float64, Nullable: true, Direction: "higher = better",
+			Description: "AUC at two years on the epoch's augmented cubes, each scored with dropout just before the step that learned from it"},
+		{Name: "tune_loss", Type: table.Float64, Nullable: true, Description: "cross entropy, or negative log likelihood of survival, on the tune role"},
+		{Name: "tune_auc", Type: table.Float64, Nullable: true, Direction: "higher = better", Description: "AUC of the risk score for death at two years on the tune role"},
+		{Name: "tune_concordance", Type: table.Float64, Nullable: true, Direction: "higher = better", Description: "Harrell's C on the tune role; null unless survival was learned"},
+		{Name: "learning_rate", Type: table.Float64, Description: "of the epoch, before factors by layer"},
+		{Name: "best", Type: table.Bool, Description: "the best tune AUC (C where survival was learned) so far: these weights were kept"},
+	}}, provenance, map[string]any{"seed": seed, "epoch": epoch, "train_loss": trainLoss, "train_auc": trainAUC, "tune_loss": tuneLoss,
+		"tune_auc": tuneAUC, "tune_concordance": concordance, "learning_rate": rate, "best": best})
 }
 
 // finite makes NaN and infinities null.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/gomlx/gomlx/ml/train"
 
 	"hounsfield/datasets"
-	"hounsfield/datasets/table"
 	"hounsfield/models/cnn"
 	"hounsfield/stats"
 )
@@ -16,25 +16,22 @@ import (
 // train trains one network per seed and scores every patient with each; the
 // study's score is the mean over seeds.
 func (r *runner) train(ctx context.Context, s *study) error {
-	fit, fitAlive, err := s.samples(datasets.Train)
+	survival := r.cfg.Training.Survival()
+	fit, outcomes, err := s.samples(datasets.Train, survival)
 	if err != nil {
 		return err
 	}
-	tune, tuneAlive, err := s.samples(datasets.Tune)
+	tune, tuneOutcomes, err := s.samples(datasets.Tune, survival)
 	if err != nil {
 		return err
 	}
-	t := trainingSet{fit: fit, alive: fitAlive, tune: networkInputs(tune.Cubes, r.cfg.Cube.Size), tuneDead: make([]bool, len(tuneAlive))}
-	for i, a := range tuneAlive {
-		t.tuneDead[i] = !a.V
-	}
+	t := trainingSet{fit: fit, outcomes: outcomes, tune: r.tuneData(tune, tuneOutcomes)}
 	s.seeds, s.seedScores = r.cfg.Seeds, nil
+	r.histories = make([][]cnn.EpochRecord, 0, len(r.cfg.Seeds))
 	for k, seed := range r.cfg.Seeds {
-		history, err := r.trainSeed(ctx, k, seed, t)
-		if err != nil {
+		if err := r.trainSeed(ctx, k, seed, t); err != nil {
 			return fmt.Errorf("seed %d: %w", seed, err)
 		}
-		r.histories = append(r.histories, history)
 		m, err := cnn.Load(r.checkpoint(seed))
 		if err != nil {
 			return err
@@ -58,48 +55,97 @@ func checkpointDir(run string, seed int64) string {
 // trainingSet is what all seeds train and tune on.
 type trainingSet struct {
 	fit      *datasets.CubeSet
-	alive    []table.Null[bool] // of fit: alive at two years
-	tune     [][]float32
-	tuneDead []bool
+	outcomes []datasets.Outcome // of fit
+	tune     cnn.Data           // without Epoch
 }
 
-// trainSeed trains one network, or continues it from its last whole epoch.
-func (r *runner) trainSeed(ctx context.Context, k int, seed int64, t trainingSet) ([]cnn.EpochRecord, error) {
-	loader, err := datasets.NewLoader(t.fit, t.alive, datasets.LoaderSpec{
-		Seed: uint64(seed), Batch: r.cfg.Training.Batch, Augment: r.cfg.Augment, Workers: r.env.Jobs})
-	if err != nil {
-		return nil, err
+// tuneData is the tune role as it chooses epochs: by the AUC at two years, or, where
+// survival is learned, by Harrell's C of all who were followed.
+func (r *runner) tuneData(tune *datasets.CubeSet, outcomes []datasets.Outcome) cnn.Data {
+	d := cnn.Data{Tune: networkInputs(tune.Cubes, r.cfg.Cube.Size), TuneDead: make([]bool, len(outcomes))}
+	for i, o := range outcomes {
+		d.TuneDead[i] = o.Alive2yr.Valid && !o.Alive2yr.V
 	}
-	cfg := r.cfg.Training
-	cfg.Seed = seed
-	name := fmt.Sprintf("training network %d of %d (seed %d)", k+1, len(r.cfg.Seeds), seed)
-	bar := r.env.Progress.Bar(cfg.MaxEpochs, name)
-	result, err := cnn.Train(ctx, r.engine, r.cfg.Network, cfg, cnn.Data{
-		Epoch:    func(epoch int) (train.Dataset, error) { return loader.Epoch(ctx, epoch), nil },
-		Tune:     t.tune,
-		TuneDead: t.tuneDead,
-		AUC:      tuneAUC,
-	}, cnn.Options{Dir: r.checkpoint(seed), Resume: true, OnEpoch: func(e cnn.EpochRecord) {
-		bar.Note("%s: tune AUC %.3f", name, e.TuneAUC)
-		bar.Add(1)
-		r.onEpoch(e)
-	}, OnWarning: func(err error) { r.env.Progress.Say("warning: %v", err) }})
-	if err != nil {
-		return nil, err
+	d.AUC = func(scores []float64, dead []bool) float64 { return orNone(stats.AUC(scores, dead)) }
+	if !r.cfg.Training.Survival() {
+		return d
 	}
-	bar.Note("%s: best tune AUC %.3f at epoch %d; epochs", name, result.History[result.BestEpoch-1].TuneAUC, result.BestEpoch)
-	bar.Done()
-	return result.History, nil
+	d.TuneKnown, d.TuneTime, d.TuneEvent = make([]bool, len(outcomes)), make([]float64, len(outcomes)), make([]bool, len(outcomes))
+	for i, o := range outcomes {
+		// Who was lost from sight before two years counts in C and not in the AUC.
+		d.TuneKnown[i], d.TuneTime[i], d.TuneEvent[i] = o.Alive2yr.Valid, o.SurvivalDays.V, o.Event.V
+	}
+	d.Concordance = func(time []float64, event []bool, scores []float64) float64 {
+		c, err := stats.HarrellC(time, event, scores, Level)
+		return orNone(c.C, err)
+	}
+	return d
 }
 
-// tuneAUC is the AUC that chooses the best epoch. The tune role has both classes:
-// training has checked that.
-func tuneAUC(scores []float64, dead []bool) float64 {
-	auc, err := stats.AUC(scores, dead)
+// orNone is NaN for a figure that these patients do not have. Training refuses a tune role
+// without the figure that it chooses epochs by.
+func orNone(v float64, err error) float64 {
 	if err != nil {
 		return math.NaN()
 	}
-	return auc
+	return v
+}
+
+// trainSeed trains one network, or continues it from its last whole epoch.
+func (r *runner) trainSeed(ctx context.Context, k int, seed int64, t trainingSet) error {
+	spec := datasets.LoaderSpec{Seed: uint64(seed), Batch: r.cfg.Training.Batch, Augment: r.cfg.Augment, Workers: r.env.Jobs}
+	loader, err := loaderOf(t, spec, r.cfg.Training.Survival())
+	if err != nil {
+		return err
+	}
+	cfg := r.cfg.Training
+	cfg.Seed = seed
+	var init *cnn.Model
+	init, cfg.InitFrom = r.from.begin(k)
+	name := fmt.Sprintf("training network %d of %d (seed %d)", k+1, len(r.cfg.Seeds), seed)
+	bar := r.env.Progress.Bar(cfg.MaxEpochs, name)
+	data := t.tune
+	data.Epoch = func(epoch int) (train.Dataset, error) { return loader.Epoch(ctx, epoch), nil }
+	r.histories = append(r.histories, nil)
+	var drawing error
+	result, err := cnn.Train(ctx, r.engine, r.cfg.Network, cfg, data, cnn.Options{Dir: r.checkpoint(seed), Resume: true, Init: init,
+		OnEpoch: func(e cnn.EpochRecord) {
+			r.histories[k] = append(r.histories[k], e)
+			if err := r.drawLosses(); err != nil && drawing == nil {
+				drawing = err
+				r.env.Progress.Say("warning: %v; training goes on", err)
+			}
+			bar.Note("%s: tune %s", name, r.reached(e))
+			bar.Add(1)
+			r.onEpoch(e)
+		}, OnWarning: func(err error) { r.env.Progress.Say("warning: %v", err) }})
+	if err != nil {
+		return err
+	}
+	r.histories[k] = result.History
+	bar.Note("%s: best tune %s at epoch %d; epochs", name, r.reached(result.History[result.BestEpoch-1]), result.BestEpoch)
+	bar.Done()
+	return nil
+}
+
+// loaderOf makes the training batches that the loss needs.
+func loaderOf(t trainingSet, spec datasets.LoaderSpec, survival bool) (*datasets.Loader, error) {
+	if survival {
+		return datasets.NewSurvivalLoader(t.fit, t.outcomes, spec)
+	}
+	alive := make([]datasets.Null[bool], len(t.outcomes))
+	for i, o := range t.outcomes {
+		alive[i] = o.Alive2yr
+	}
+	return datasets.NewLoader(t.fit, alive, spec)
+}
+
+// reached is the figure that chooses epochs, in words.
+func (r *runner) reached(e cnn.EpochRecord) string {
+	if r.cfg.Training.Survival() {
+		return fmt.Sprintf("C %.3f", e.TuneConcordance)
+	}
+	return fmt.Sprintf("AUC %.3f", e.TuneAUC)
 }
 
 // meanScores is the mean over networks, patient by patient; NaN stays NaN.
@@ -119,6 +165,34 @@ func orNaN(n int) []float64 {
 	out := make([]float64, n)
 	for i := range out {
 		out[i] = math.NaN()
+	}
+	return out
+}
+
+// trainingWords say in the report how training differs from the plain one: the loss, where
+// the weights come from, what was kept of them.
+func (r *runner) trainingWords() []string {
+	var out []string
+	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	c := r.cfg.Training
+	switch c.Loss {
+	case cnn.LossCox:
+		say("Loss: Cox's partial likelihood within each batch, learned from time and death or censoring; patients without a two-year label take part. The score is the logistic function of the log hazard: an order of risk, no calibrated probability. Epochs are chosen by Harrell's C.")
+	case cnn.LossDiscreteTime:
+		say("Loss: the likelihood of the hazards of intervals of time, learned from time and death or censoring; patients without a two-year label take part. The score is the predicted risk of death by two years. Epochs are chosen by Harrell's C.")
+	}
+	if r.from != nil {
+		say("Networks began with those of run %s (%s): %s.", r.from.name, r.from.chosen, r.from.rule)
+	}
+	if len(c.Freeze) > 0 {
+		norm := "normalise by each batch in training"
+		if c.FreezeNorm {
+			norm = "normalise by the averages they came with"
+		}
+		say("Kept as they were: layers %s, which %s.", strings.Join(c.Freeze, ", "), norm)
+	}
+	if len(c.Reinit) > 0 {
+		say("Begun anew with random weights: layers %s.", strings.Join(c.Reinit, ", "))
 	}
 	return out
 }

@@ -78,6 +78,7 @@ func inManifest(key string) tripodPlace {
 type tripodFacts struct {
 	source    string        // phantom | published | replication | prepared
 	trained   bool          // a network was developed here
+	survival  bool          // from survival times
 	rivals    bool          // other predictors are judged beside the network
 	pooled    bool          // and both treatments together
 	cohorts   int           // different cohorts among the patients
@@ -159,7 +160,7 @@ func (f tripodFacts) answerTo(item tripodItem) tripodAnswer {
 }
 
 func (r *runner) tripodFacts(s *study, ev *evaluation, figures []drawn) (tripodFacts, error) {
-	f := tripodFacts{source: r.cfg.Data.Source, trained: r.histories != nil, paper: len(r.cfg.References) > 0,
+	f := tripodFacts{source: r.cfg.Data.Source, trained: r.histories != nil, survival: r.cfg.Training.Survival(), paper: len(r.cfg.References) > 0,
 		rivals: len(r.cfg.Comparison.Predictors) > 0, pooled: len(r.cfg.Comparison.Predictors) > 0 && r.cfg.Comparison.Meta}
 	for _, section := range ev.sections {
 		f.analyses = append(f.analyses, tripodPlace{text: section.Title, link: "#" + section.ID, path: "report.html#" + section.ID})

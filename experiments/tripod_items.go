@@ -115,7 +115,7 @@ var tripodItems = []tripodItem{
 		always(answered, "HU from -1024 to 3071 are mapped to 0 to 1; shifts, turns and flips vary the training cubes.", inConfig("augment"), inConfig("cube"))},
 	{"12c", partMethods, "Kind of model, its building and tuning", development, func(f tripodFacts) tripodAnswer {
 		return answer(inPart, "Nothing is tuned but the number of epochs, on the tune role. The reasons for this network are for the authors.",
-			inConfig("network"), f.figure("history"), inConfig("training"), inFile("tables/history.arrow"))
+			inConfig("network"), f.figure(lossesName), inConfig("training"), inFile("tables/history.arrow"))
 	}},
 	{"12d", partMethods, "Handling of differences between clusters", both, func(f tripodFacts) tripodAnswer {
 		if f.cohorts == 1 {
@@ -150,6 +150,9 @@ var tripodItems = []tripodItem{
 	{"13", partMethods, "Class imbalance", both, func(f tripodFacts) tripodAnswer {
 		if !f.trained {
 			return answer(notApplicable, "No network is trained here, and nothing else weights a class.")
+		}
+		if f.survival {
+			return answer(answered, "Every training patient is shown as often as every other; deaths are spread evenly over the batches. Scores are not recalibrated.", inConfig("training.batch"), inSection("method"))
 		}
 		return answer(answered, "Half of the cubes in every training batch are of patients dead at two years. Scores are thus no calibrated probabilities, and they are not recalibrated.", inConfig("training.batch"), inSection("method"))
 	}},

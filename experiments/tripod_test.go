@@ -60,7 +60,7 @@ func TestTripodItemsComplete(t *testing.T) {
 func TestTripodAnswers(t *testing.T) {
 	figures := []string{"roc", "kaplan-meier", "scores", "auc-by-role", "flow"}
 	for _, f := range []tripodFacts{
-		{source: SourcePhantom, trained: true, cohorts: 1, train: 9, seeds: []int64{1, 2}, figures: append(slices.Clone(figures), "history")},
+		{source: SourcePhantom, trained: true, cohorts: 1, train: 9, seeds: []int64{1, 2}, figures: append(slices.Clone(figures), lossesName)},
 		{source: SourcePublished, cohorts: 3, train: 9, paper: true, figures: figures, treatment: "surgery", licence: "some", absent: []string{"age"}, oneSided: []string{"sex"}},
 		{source: SourcePublished, cohorts: 3, train: 9, treatment: "radiotherapy", licence: "some", rivals: true},
 		{source: SourcePublished, cohorts: 3, train: 9, treatment: "radiotherapy", licence: "some", rivals: true, pooled: true, analyses: []tripodPlace{{text: "Rivals", link: "#r", path: "report.html#r"}}},

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -70,8 +71,15 @@ func Verify(run string, env Env, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("the inputs of %s cannot be read again: %w", run, err)
 	}
+	// The initial weights lie in another run folder, beside this one or where the config says.
+	env.Runs = filepath.Dir(filepath.Clean(run))
+	from, err := findOrigin(cfg, env)
+	var lost *InitError
+	if err != nil && !errors.As(err, &lost) {
+		return err
+	}
 	there := map[string]string{}
-	for _, in := range src.inputs() {
+	for _, in := range append(src.inputs(), from.inputs()...) {
 		there[in.Name] = in.SHA256
 	}
 	for _, in := range m.Inputs {

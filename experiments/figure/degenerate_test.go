@@ -313,23 +313,35 @@ func TestHistoryRefusals(t *testing.T) {
 	wantInputError(t, "no run", err, "Runs", "at least one")
 	_, err = History(TrainingPlot{Runs: []Training{{Name: "seed 1"}}})
 	wantInputError(t, "no epoch", err, "Runs", "no epoch")
-	_, err = History(TrainingPlot{Runs: []Training{{Name: "seed 1", Loss: []float64{math.NaN()}, TuneAUC: []float64{0.5}}}})
-	wantInputError(t, "NaN loss", err, "Loss", `"seed 1": Loss[0] is NaN`)
-	_, err = History(TrainingPlot{Runs: []Training{{Name: "seed 1", Loss: []float64{1, 2}, TuneAUC: []float64{0.5}}}})
-	wantInputError(t, "lengths", err, "TuneAUC", "has 1 entries where Loss has 2")
-	_, err = History(TrainingPlot{Runs: []Training{{Name: "seed 1", Loss: []float64{1}, TuneAUC: []float64{1.5}}}})
-	wantInputError(t, "AUC above one", err, "TuneAUC", "outside 0 to 1")
-	_, err = History(TrainingPlot{Runs: []Training{{Name: "seed 1", Loss: []float64{1}, TuneAUC: []float64{0.5}, Best: 2}}})
-	wantInputError(t, "best", err, "Best", "epochs count from 1")
+	for _, c := range []struct {
+		name, field, says string
+		spoil             func(*Training)
+	}{
+		{"NaN loss", "Loss", `"seed 1": Loss[0] is NaN`, func(r *Training) { r.Loss[0] = math.NaN() }},
+		{"NaN tune loss", "TuneLoss", `TuneLoss[0] is NaN`, func(r *Training) { r.TuneLoss[0] = math.NaN() }},
+		{"lengths", "Tune", "has 1 entries where Loss has 2", func(r *Training) { r.Loss, r.TuneLoss = []float64{1, 2}, []float64{1, 2} }},
+		{"AUC above one", "Tune", "outside 0 to 1", func(r *Training) { r.Tune[0] = 1.5 }},
+		{"rate below zero", "Rate", "outside 0 to", func(r *Training) { r.Rate[0] = -1 }},
+		{"best", "Best", "epochs count from 1", func(r *Training) { r.Best = 2 }},
+	} {
+		r := oneEpoch()
+		c.spoil(&r)
+		_, err := History(TrainingPlot{Runs: []Training{r}})
+		wantInputError(t, c.name, err, c.field, c.says)
+	}
+}
+
+func oneEpoch() Training {
+	return Training{Name: "seed 1", Loss: []float64{0.7}, TuneLoss: []float64{0.8}, Tune: []float64{0.5}, Rate: []float64{0.001}}
 }
 
 func TestHistoryOneEpoch(t *testing.T) {
-	svg, err := History(TrainingPlot{Runs: []Training{{Name: "seed 1", Loss: []float64{0.7}, TuneAUC: []float64{0.5}}, {Name: "seed 2"}}})
+	svg, err := History(TrainingPlot{Measure: "C", Runs: []Training{oneEpoch(), {Name: "seed 2"}}})
 	all := mustDraw(t, svg, err)
-	if n := count(all, "path", "fill:#0072B2"); n != 2 {
+	if n := count(all, "path", "fill:#0072B2"); n != 4 {
 		t.Errorf("%d dots for a run of one epoch, want one per panel", n)
 	}
-	if got := texts(all); !slices.Contains(got, "seed 2: no epoch yet") {
+	if got := texts(all); !slices.Contains(got, "seed 2: no epoch yet") || !slices.Contains(got, "Tune C") {
 		t.Errorf("texts %q", got)
 	}
 }

@@ -160,10 +160,12 @@ func seeds(n int) TrainingPlot {
 		r := Training{Name: fmt.Sprintf("seed %d", i+1)}
 		for e := range 18 + 4*i {
 			r.Loss = append(r.Loss, 0.32+0.4*math.Exp(-float64(e)/6)+0.02*rng.NormFloat64())
-			r.TuneAUC = append(r.TuneAUC, 0.72-0.25*math.Exp(-float64(e)/4)-0.002*float64(e)+0.015*rng.NormFloat64())
-			if r.Best == 0 || r.TuneAUC[e] > r.TuneAUC[r.Best-1] {
+			r.Tune = append(r.Tune, 0.72-0.25*math.Exp(-float64(e)/4)-0.002*float64(e)+0.015*rng.NormFloat64())
+			if r.Best == 0 || r.Tune[e] > r.Tune[r.Best-1] {
 				r.Best = e + 1
 			}
+			r.TuneLoss = append(r.TuneLoss, r.Loss[e]+0.1+0.01*float64(e))
+			r.Rate = append(r.Rate, 0.0005*(1+math.Cos(math.Pi*float64(e)/40)))
 		}
 		p.Runs = append(p.Runs, r)
 	}

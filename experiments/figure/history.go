@@ -12,38 +12,46 @@ import (
 
 // Training is the history of one training run, one entry per epoch.
 type Training struct {
-	Name    string    // such as "seed 1"
-	Loss    []float64 // mean training loss
-	TuneAUC []float64 // AUC on the tune role
-	Best    int       // the epoch that was kept, counted from 1; 0 for none
+	Name     string    // such as "seed 1"
+	Loss     []float64 // mean training loss
+	TuneLoss []float64
+	Tune     []float64 // on the tune role: AUC, or what TrainingPlot.Measure says; 0 to 1
+	Rate     []float64 // learning rate
+	Best     int       // the epoch that was kept, counted from 1; 0 for none
 }
 
 // TrainingPlot is the input of History.
 type TrainingPlot struct {
 	Title, Description string
+	Measure            string // what Training.Tune is; "" is AUC
 	Runs               []Training
 }
 
-// History draws the training loss above the tune role's AUC, by epoch, one line per run,
-// with a dot at each run's kept epoch and a grey line at an AUC of 0.5. A run that has not
-// finished its first epoch keeps its place in the key.
+// historyPanel is one of the plots that stand above each other.
+type historyPanel struct {
+	name   string
+	height vg.Length
+	values func(Training) []float64
+}
+
+// History draws training loss, tune loss, the tune role's AUC and the learning rate above
+// each other, by epoch, one line per run, with a dot at each run's kept epoch and a grey
+// line at an AUC of 0.5. A run that has not finished its first epoch keeps its place in the
+// key.
 func History(p TrainingPlot) ([]byte, error) {
 	const fig = "history"
 	if len(p.Runs) == 0 {
 		return nil, bad(fig, "", "Runs", -1, "is empty; give at least one training run")
 	}
+	if p.Measure == "" {
+		p.Measure = "AUC"
+	}
 	epochs := 0
-	lossLow, lossHigh := math.Inf(1), math.Inf(-1)
-	aucLow, aucHigh := 0.5, 0.5
 	for _, r := range p.Runs {
 		if err := r.check(); err != nil {
 			return nil, err
 		}
 		epochs = max(epochs, len(r.Loss))
-		for i := range r.Loss {
-			lossLow, lossHigh = min(lossLow, r.Loss[i]), max(lossHigh, r.Loss[i])
-			aucLow, aucHigh = min(aucLow, r.TuneAUC[i]), max(aucHigh, r.TuneAUC[i])
-		}
 	}
 	if epochs == 0 {
 		return nil, bad(fig, "", "Runs", -1, "hold no epoch; there is nothing to draw")
@@ -54,65 +62,105 @@ func History(p TrainingPlot) ([]byte, error) {
 	perColumn := (len(key) + columns - 1) / columns
 	left, right := key[:perColumn], key[perColumn:]
 	header := heightOf(left, gap) + 10
-	const panel, axis, between = vg.Length(120), vg.Length(32), vg.Length(18)
-	height := margin + header + 2*panel + between + axis + margin
+	const axis, between, judged = vg.Length(32), vg.Length(14), 2
+	panels := []historyPanel{
+		{"Training loss", 90, func(r Training) []float64 { return r.Loss }},
+		{"Tune loss", 90, func(r Training) []float64 { return r.TuneLoss }},
+		{"Tune " + p.Measure, 110, func(r Training) []float64 { return r.Tune }},
+		{"Learning rate", 76, func(r Training) []float64 { return r.Rate }},
+	}
+	height := margin + header + axis + margin
+	for i, panel := range panels {
+		height += panel.height
+		if i > 0 {
+			height += between
+		}
+	}
 	page := newSheet(height)
 	all := draw.New(page)
 	drawKey(all, margin, height-margin, left, gap)
 	drawKey(all, pageWidth/2+margin, height-margin, right, gap)
 
-	loss := newPlot("", "Training loss")
-	auc := newPlot("Epoch", "Tune AUC")
-	setRange(&loss.Y, lossLow, lossHigh, 4)
-	setRange(&auc.Y, aucLow, min(1, aucHigh), 4)
-	for _, pl := range []*plot.Plot{loss, auc} {
-		pl.X.Min, pl.X.Max = 1, float64(max(epochs, 2))
-		pl.X.Padding, pl.Y.Padding = 4, 6
-	}
-	whole := epochTicks(max(epochs, 2))
-	auc.X.Tick.Marker = ticks(whole, 0)
-	bare := ticks(whole, 0)
-	for i := range bare {
-		bare[i].Label = " " // a tick without a number: the axis below has it
-	}
-	loss.X.Tick.Marker = bare
-	loss.Add(gridOf(loss))
-	auc.Add(gridOf(auc), line(draw.LineStyle{Color: ruleColour, Width: 0.75, Dashes: []vg.Length{3, 3}}, []float64{1, auc.X.Max}, []float64{0.5, 0.5}))
-	for i, r := range p.Runs {
-		xs := make([]float64, len(r.Loss))
-		for k := range xs {
-			xs[k] = float64(k + 1)
-		}
-		loss.Add(line(seriesLine(i), xs, r.Loss))
-		auc.Add(line(seriesLine(i), xs, r.TuneAUC))
-	}
-	for i, r := range p.Runs {
-		// A single epoch makes no line: show it as a dot.
-		if len(r.Loss) == 1 {
-			loss.Add(dot(i, 1, r.Loss[0]))
-			auc.Add(dot(i, 1, r.TuneAUC[0]))
-		}
-		if r.Best > 0 {
-			auc.Add(dot(i, float64(r.Best), r.TuneAUC[r.Best-1]))
-		}
+	plots := make([]*plot.Plot, len(panels))
+	for i, panel := range panels {
+		last := i == len(panels)-1
+		plots[i] = p.panel(panel, epochs, i == judged, last)
 	}
 
-	// Both data areas begin where the wider labels end, so that epochs stand above each other.
-	lower := draw.Crop(all, margin, -margin, margin, 0)
-	lower.Max.Y = margin + axis + panel
-	area := auc.DataCanvas(lower)
-	area.Min.X = max(area.Min.X, loss.DataCanvas(lower).Min.X)
-	drawInto(auc, area)
-	rise := panel + between
-	area.Min.Y, area.Max.Y = area.Min.Y+rise, area.Max.Y+rise
-	drawInto(loss, area)
+	// All data areas begin where the widest labels end, so that epochs stand above each other.
+	area := draw.Crop(all, margin, -margin, margin, 0)
+	area.Max.Y = margin + axis + panels[len(panels)-1].height
+	wide := area
+	area = plots[len(plots)-1].DataCanvas(wide)
+	for _, pl := range plots {
+		area.Min.X = max(area.Min.X, pl.DataCanvas(wide).Min.X)
+	}
+	for i := len(panels) - 1; i >= 0; i-- {
+		area.Max.Y = area.Min.Y + panels[i].height
+		drawInto(plots[i], area)
+		area.Min.Y = area.Max.Y + between
+	}
 	if p.Title == "" {
 		p.Title = "Training history"
 	}
 	if p.Description == "" {
-		p.Description = "Training loss and AUC on the tune role by epoch. " + strings.Join(said, " ")
+		p.Description = "Training loss, tune loss, " + p.Measure + " on the tune role and learning rate by epoch. " + strings.Join(said, " ")
 	}
 	return page.svg(p.Title, p.Description)
+}
+
+// panel is one plot. The one that epochs are judged by has the line of chance and a dot at
+// each kept epoch; the last one has the axis.
+func (p TrainingPlot) panel(panel historyPanel, epochs int, judged, last bool) *plot.Plot {
+	low, high := math.Inf(1), math.Inf(-1)
+	switch {
+	case judged:
+		low, high = 0.5, 0.5
+	case last: // a rate that never changes is a line, not an axis from nowhere to nowhere
+		low, high = 0, 0
+	}
+	for _, r := range p.Runs {
+		for _, v := range panel.values(r) {
+			low, high = min(low, v), max(high, v)
+		}
+	}
+	title, wanted := "", 4
+	if last {
+		title, wanted = "Epoch", 2
+	}
+	pl := newPlot(title, panel.name)
+	setRange(&pl.Y, low, high, wanted)
+	pl.X.Min, pl.X.Max = 1, float64(max(epochs, 2))
+	pl.X.Padding, pl.Y.Padding = 4, 6
+	whole := ticks(epochTicks(max(epochs, 2)), 0)
+	if !last {
+		for i := range whole {
+			whole[i].Label = " " // a tick without a number: the axis at the bottom has it
+		}
+	}
+	pl.X.Tick.Marker = whole
+	pl.Add(gridOf(pl))
+	if judged {
+		pl.Add(line(draw.LineStyle{Color: ruleColour, Width: 0.75, Dashes: []vg.Length{3, 3}}, []float64{1, pl.X.Max}, []float64{0.5, 0.5}))
+	}
+	for i, r := range p.Runs {
+		values := panel.values(r)
+		xs := make([]float64, len(values))
+		for k := range xs {
+			xs[k] = float64(k + 1)
+		}
+		pl.Add(line(seriesLine(i), xs, values))
+	}
+	for i, r := range p.Runs {
+		values := panel.values(r)
+		if len(values) == 1 { // makes no line: show it as a dot
+			pl.Add(dot(i, 1, values[0]))
+		}
+		if judged && r.Best > 0 {
+			pl.Add(dot(i, float64(r.Best), values[r.Best-1]))
+		}
+	}
+	return pl
 }
 
 // key gives one line of key per run, and the same as sentences.
@@ -123,7 +171,7 @@ func (p TrainingPlot) key() (key []keyEntry, said []string) {
 			text = label(r.Name) + ": no epoch yet"
 		}
 		if r.Best > 0 {
-			text = fmt.Sprintf("%s: best epoch %d of %d, AUC %s", label(r.Name), r.Best, len(r.Loss), number(r.TuneAUC[r.Best-1], 2))
+			text = fmt.Sprintf("%s: best epoch %d of %d, %s %s", label(r.Name), r.Best, len(r.Loss), p.Measure, number(r.Tune[r.Best-1], 2))
 		}
 		key = append(key, keyEntry{line: seriesLine(i), lines: plainType.wrap(text, pageWidth/2-keyWidth-keyGap-12)})
 		said = append(said, text+".")
@@ -133,14 +181,21 @@ func (p TrainingPlot) key() (key []keyEntry, said []string) {
 
 func (r Training) check() error {
 	const fig = "history"
-	if err := checkLength(fig, r.Name, "TuneAUC", len(r.TuneAUC), len(r.Loss), "Loss"); err != nil {
-		return err
-	}
-	if err := checkFinite(fig, r.Name, "Loss", r.Loss); err != nil {
-		return err
-	}
-	if err := checkWithin(fig, r.Name, "TuneAUC", r.TuneAUC, 0, 1); err != nil {
-		return err
+	for _, f := range []struct {
+		field  string
+		values []float64
+		high   float64
+	}{{"Loss", r.Loss, math.Inf(1)}, {"TuneLoss", r.TuneLoss, math.Inf(1)}, {"Tune", r.Tune, 1}, {"Rate", r.Rate, math.Inf(1)}} {
+		if err := checkLength(fig, r.Name, f.field, len(f.values), len(r.Loss), "Loss"); err != nil {
+			return err
+		}
+		low := 0.0
+		if f.field == "Loss" || f.field == "TuneLoss" {
+			low = math.Inf(-1)
+		}
+		if err := checkWithin(fig, r.Name, f.field, f.values, low, f.high); err != nil {
+			return err
+		}
 	}
 	if r.Best < 0 || r.Best > len(r.Loss) {
 		return bad(fig, r.Name, "Best", -1, "is epoch %d of %d; epochs count from 1, and 0 means none was kept", r.Best, len(r.Loss))
