@@ -21,7 +21,7 @@ import (
 
 // source is the program's own code, which names the runs it makes.
 //
-//go:embed go.mod go.sum main.go datasets models stats experiments
+//go:embed go.mod go.sum *.go bench/*.go bench/*.py datasets models stats experiments
 var source embed.FS
 
 func main() {
@@ -50,7 +50,8 @@ func commands() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), prepareCommand(), predictCommand(), compareCommand(), verifyCommand(), fetchCommand(), datasetsCommand(), testCommand())
+	root.AddCommand(runCommand(), prepareCommand(), predictCommand(), compareCommand(), verifyCommand(), fetchCommand(), datasetsCommand(),
+		backendsCommand(), setupCommand(), benchCommand(), exportCommand(), importCommand(), notebookCommand(), testCommand())
 	sayUsage(root)
 	return root
 }
