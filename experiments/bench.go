@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -21,18 +22,18 @@ import (
 
 // BenchOptions say what Bench measures.
 type BenchOptions struct {
-	Engines  []string        // names that engine.OpenWith takes; "all": every one that is here
-	Batches  []int           // cubes a step
-	Steps    int             // timed ones, after the one that compiles
-	Rounds   int             // how often everything is measured, in turn with the peer
-	Threads  int             // 0: all processors
-	Scale    float64         // factor on the width of every layer of the study's network
-	Settings engine.Settings //
-	Peer     string          // "", torch or jax
-	Python   string          // interpreter for the peer; "": the first that has it
-	Limit    time.Duration   // of one measurement
-	JSON     string          // file to add the results to; "" for none
-	Command  string          // as typed, for the record
+	Engines  []string // names that engine.OpenWith takes; "all": every one that is here
+	Batches  []int    // cubes a step
+	Steps    int      // timed ones, after the one that compiles
+	Rounds   int      // how often everything is measured, in turn with the peer
+	Threads  int      // 0: all processors
+	Scale    float64  // factor on the width of every layer of the study's network
+	Settings engine.Settings
+	Peer     string        // "", torch or jax
+	Python   string        // interpreter for the peer; "": the first that has it
+	Limit    time.Duration // of one measurement
+	JSON     string        // file to add the results to; "" for none
+	Command  string        // as typed, for the record
 	Progress *Progress
 }
 
@@ -174,7 +175,7 @@ func (o BenchOptions) measure(ctx context.Context, batch int, p *peer) ([]BenchE
 		if p == nil {
 			continue
 		}
-		for _, device := range slices.Sorted(keysOf(devices)) {
+		for _, device := range slices.Sorted(maps.Keys(devices)) {
 			o.Progress.Say("batch %d, round %d of %d: %s on %s", batch, round+1, o.Rounds, p.name, device)
 			t, err := p.run(ctx, o, batch, device)
 			if err != nil {
@@ -206,17 +207,6 @@ func (o BenchOptions) measure(ctx context.Context, batch int, p *peer) ([]BenchE
 		entries = append(entries, e)
 	}
 	return entries, nil
-}
-
-// keysOf iterates over a map's keys.
-func keysOf[V any](m map[string]V) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // child runs one measurement in a process of its own: this program again, with the verb that reads a request.

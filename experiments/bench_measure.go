@@ -38,12 +38,12 @@ type StepRequest struct {
 // Timing is what one process measured, here or in a peer's program. Seconds are medians over the timed steps; the first
 // step and the first forward pass, which compile, stand apart.
 type Timing struct {
-	Name       string `json:"name"`             // the engine or the peer
-	Version    string `json:"version"`          // of the engine's library or of the peer
-	Python     string `json:"python,omitempty"` //
-	Device     string `json:"device"`           //
-	Threads    int    `json:"threads"`          //
-	Parameters int    `json:"parameters"`       // those that training changes
+	Name       string `json:"name"`    // the engine or the peer
+	Version    string `json:"version"` // of the engine's library or of the peer
+	Python     string `json:"python,omitempty"`
+	Device     string `json:"device"`
+	Threads    int    `json:"threads"`
+	Parameters int    `json:"parameters"` // those that training changes
 
 	FirstStepSeconds    float64 `json:"first_step_seconds"`
 	StepSeconds         float64 `json:"step_seconds"`

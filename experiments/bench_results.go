@@ -75,7 +75,7 @@ func (m Machine) String() string {
 
 // thisMachine reads what the system tells: /proc on Linux, sysctl elsewhere.
 func thisMachine() Machine {
-	m := Machine{CPU: "unknown processor", Cores: schedulable(), OS: runtime.GOOS + "/" + runtime.GOARCH}
+	m := Machine{Cores: schedulable(), OS: runtime.GOOS + "/" + runtime.GOARCH}
 	field := func(file, name string) string {
 		b, _ := os.ReadFile(file) // absent outside Linux
 		for line := range strings.Lines(string(b)) {

@@ -93,6 +93,10 @@ func readCompared(dir string) (compared, error) {
 	if err != nil {
 		return compared{}, again(err)
 	}
+	if cfg, err := Load(filepath.Join(dir, "config.yaml")); err == nil && cfg.Data.Source == SourceImported {
+		return compared{}, &WeightsError{What: "the folder " + dir, Problem: "holds imported networks that judged no patients: there are no metrics to compare",
+			Next: "compare runs that began with it (training.init_from)"}
+	}
 	var tree yaml.MapSlice
 	if err := yaml.UnmarshalWithOptions(text, &tree, yaml.UseOrderedMap()); err != nil {
 		return compared{}, again(fmt.Errorf("%s: %w", filepath.Join(dir, "config.yaml"), err))
@@ -105,10 +109,14 @@ func readCompared(dir string) (compared, error) {
 	c := compared{name: filepath.Base(full), settings: map[string]string{}}
 	c.flatten("", tree)
 	// Two runs of one config differ by the code that made them, or by the data.
-	for _, extra := range append([]Input{{Name: "code", SHA256: m.Code}, {Name: "backend", SHA256: m.Backend.Name}}, m.Inputs...) {
-		key := "(" + extra.Name + ")"
-		c.settings[key] = extra.SHA256[:min(12, len(extra.SHA256))]
-		c.order = append(c.order, key)
+	extra := func(name, value string) {
+		key := "(" + name + ")"
+		c.settings[key], c.order = value, append(c.order, key)
+	}
+	extra("code", m.Code[:min(12, len(m.Code))])
+	extra("backend", strings.TrimSpace(m.Backend.Name+" "+m.Backend.Version))
+	for _, in := range m.Inputs {
+		extra(in.Name, in.SHA256[:min(12, len(in.SHA256))])
 	}
 	if c.metrics, err = readMetrics(dir); err != nil {
 		return compared{}, again(err)

@@ -241,6 +241,9 @@ func (c Config) validate(file string) error {
 	if k := c.Comparison; k.Features < 1 || k.Trees < 1 || k.Permutations < 1 || k.Folds < 2 || k.Repeats < 1 {
 		return bad("comparison", "features, trees, permutations and repeats must be at least 1, folds at least 2")
 	}
+	if c.Data.Source != SourceImported && c.Data.Imported != (ImportedConfig{}) {
+		return bad("data.imported", "file, sha256 and trained are for the folders that `hounsfield import` makes (data.source: imported); leave them out")
+	}
 	if c.Data.Source == SourceReplication {
 		return nil
 	}
@@ -280,11 +283,20 @@ func (c Config) validateTraining(file string, bad func(key, problem string, allo
 	if c.Network.Input != c.Cube.Size {
 		return bad("network.input", fmt.Sprintf("is %d, but cube.size is %d: the network reads the cube", c.Network.Input, c.Cube.Size))
 	}
-	if err := c.Network.Validate(); err != nil {
-		return bad("network", err.Error())
-	}
-	if err := c.Training.ValidateFor(c.Network); err != nil {
-		return bad("training", err.Error())
+	for _, part := range []struct {
+		key string
+		err error
+	}{{"network", c.Network.Validate()}, {"training", c.Training.ValidateFor(c.Network)}} {
+		var field *cnn.SpecError
+		switch {
+		case part.err == nil:
+		case !errors.As(part.err, &field):
+			return bad(part.key, part.err.Error())
+		case field.Field == "outputs": // the network's, also where the loss refuses it
+			return bad("network.outputs", fmt.Sprintf("is %v: it must be %s", field.Value, field.Allowed))
+		default:
+			return bad(part.key+"."+field.Field, fmt.Sprintf("is %v: it must be %s", field.Value, field.Allowed))
+		}
 	}
 	if c.Training.InitFrom == c.Experiment {
 		return bad("training.init_from", fmt.Sprintf("%q is this experiment itself; give the experiment another name, or name the folder of one of its runs", c.Experiment))

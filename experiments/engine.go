@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 
+	"hounsfield/models/cnn"
 	"hounsfield/models/engine"
 )
 
@@ -37,6 +38,19 @@ func plain(s engine.Settings) engine.Settings {
 	}
 	s.Devices = max(s.Devices, 1)
 	return s
+}
+
+// spelledOut writes training settings in one way only, so that two spellings of one
+// training are one run.
+func spelledOut(t cnn.TrainConfig) cnn.TrainConfig {
+	if t.Loss == "" {
+		t.Loss = cnn.LossCrossEntropy
+	}
+	if t.Schedule.Kind == "" {
+		t.Schedule.Kind = "constant"
+	}
+	t.Accumulate = max(t.Accumulate, 1)
+	return t
 }
 
 // words describe the engine in one line of the report.

@@ -68,7 +68,7 @@ type Backend struct {
 type Init struct {
 	Run        string        `json:"run"`        // the run folder's name, or its path where it lies elsewhere
 	Hash       string        `json:"hash"`       // of that run
-	Experiment string        `json:"experiment"` //
+	Experiment string        `json:"experiment"` // of that run
 	Chosen     string        `json:"chosen"`     // how the run was found
 	Rule       string        `json:"rule"`       // which of its networks each network here began with
 	Networks   []InitNetwork `json:"networks"`

@@ -90,6 +90,9 @@ func set(assignment string, cfg *Config) error {
 	var bad *ConfigError
 	if errors.As(err, &bad) {
 		bad.Line, bad.Column = 0, 0 // the lines are of our own making
+		if bad.Key == "" {
+			bad.Key, bad.Problem = key, "cannot be read as YAML: "+bad.Problem+`; quote words with signs that YAML has a use for, as in ["conv*"]`
+		}
 	}
 	return err
 }
@@ -160,6 +163,11 @@ func checkKeys(file, path string, node ast.Node, t reflect.Type) error {
 					return err
 				}
 			}
+		}
+	case *ast.FloatNode: // the decoder would cut it off without a word
+		if k := t.Kind(); k >= reflect.Int && k <= reflect.Uint64 {
+			at := n.GetToken().Position
+			return &ConfigError{File: file, Line: at.Line, Column: at.Column, Key: path, Problem: n.String() + " is not a whole number"}
 		}
 	}
 	return nil

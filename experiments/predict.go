@@ -29,7 +29,7 @@ type PredictOptions struct {
 }
 
 // Predict scores every patient in a folder tree of DICOM with the networks of a
-// finished run: risk of death at two years (higher is worse), where that stands
+// finished run: risk of death (see Config.scoreWords; higher is worse), where that stands
 // among the run's tune patients, and on which side of the run's cut.
 func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	m, err := ReadManifest(o.Run)
@@ -77,7 +77,9 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	for i, p := range patients {
 		cubes[i] = p.Cube
 	}
-	eng, err := engine.OpenWith(cfg.Backend, cfg.Compute)
+	compute := cfg.Compute
+	compute.Devices = 1 // one scores as well, and this machine may have no more
+	eng, err := engine.OpenWith(cfg.Backend, compute)
 	var missing *engine.LibraryError
 	if errors.As(err, &missing) {
 		// Engines agree to the last digits: a network goes to machines that lack its own.
@@ -102,8 +104,8 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	fmt.Fprintf(w, "run %s: %d network(s), %s\n", filepath.Base(o.Run), len(cfg.Seeds), peers.words())
 	for i, p := range patients {
 		low, high := spread(bySeed, i)
-		fmt.Fprintf(w, "%s: risk of death at two years %.4f (networks %.4f to %.4f)%s; ROI %q, tumour %.1f cm3\n",
-			p.PatientID, scores[i], low, high, peers.place(scores[i]), p.ROI.Name, p.Cube.VolumeMM3/1000)
+		fmt.Fprintf(w, "%s: %s %.4f (networks %.4f to %.4f)%s; ROI %q, tumour %.1f cm3\n",
+			p.PatientID, cfg.scoreWords(), scores[i], low, high, peers.place(scores[i]), p.ROI.Name, p.Cube.VolumeMM3/1000)
 	}
 	printExclusions(lost, w)
 	if cfg.trainedOn() == SourcePhantom {
@@ -164,6 +166,15 @@ func scoreCubes(ctx context.Context, e *engine.Engine, net *cnn.Model, cubes []*
 		scores[i] = got[k]
 	}
 	return scores, nil
+}
+
+// scoreWords say what the score of a config's networks is. A probability at two years it is
+// not where Cox's likelihood was learned, which knows the order of hazards only.
+func (c Config) scoreWords() string {
+	if c.Training.Loss == cnn.LossCox {
+		return "risk of death as an order, no probability,"
+	}
+	return "risk of death at two years"
 }
 
 // networkInputs are the central cubes, normalised to 0..1, z, y, x.

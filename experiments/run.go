@@ -53,6 +53,9 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	if cfg.Data.Source == SourceImported {
 		return nil, errImported
 	}
+	if !cfg.Data.scored() {
+		cfg.Training = spelledOut(cfg.Training)
+	}
 	if env.Jobs < 1 {
 		env.Jobs = runtime.GOMAXPROCS(0)
 	}
@@ -140,6 +143,9 @@ func (r *runner) run(ctx context.Context, src source) ([]Metric, error) {
 	}
 	// Before hours of training, not after.
 	if err := s.knows(r.cfg.Evaluation.Without); err != nil {
+		return nil, err
+	}
+	if err := r.from.knowsNone(s.cohort); err != nil {
 		return nil, err
 	}
 	if s.cubes != nil {

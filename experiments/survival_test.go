@@ -2,7 +2,9 @@ package experiments
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,7 @@ import (
 	"testing"
 
 	"hounsfield/datasets"
+	"hounsfield/datasets/phantom"
 	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
 	"hounsfield/models/cnn"
@@ -57,6 +60,24 @@ func TestSurvivalLosses(t *testing.T) {
 		report, err := os.ReadFile(filepath.Join(done.Dir, "report.html"))
 		if err != nil || !bytes.Contains(report, []byte("chosen by Harrell")) {
 			t.Errorf("%s: the report does not say how epochs were chosen (%v)", loss, err)
+		}
+		// Cox's likelihood gives an order of risk and no probability at two years; that is said
+		// wherever the score goes, also by an imported copy.
+		p, err := phantom.New(cfg.Data.Phantom)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := t.TempDir()
+		scan, file, copied := filepath.Join(dir, "scan"), filepath.Join(dir, "model.onnx"), filepath.Join(dir, "copy")
+		if err := errors.Join(p.WriteDICOM(scan, 70), Export(ExportOptions{Run: done.Dir, Out: file}, io.Discard),
+			Import(ImportOptions{File: file, Out: copied, SpacingMM: cfg.Cube.SpacingMM}, tinyEnv(t), io.Discard)); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{cnn.LossCox: "risk of death as an order, no probability, 0.", cnn.LossDiscreteTime: "risk of death at two years 0."}[loss]
+		for _, folder := range []string{done.Dir, copied} {
+			if _, text, _ := predicted(t, folder, scan); !strings.Contains(text, want) {
+				t.Errorf("%s: the prediction does not say %q:\n%s", loss, want, text)
+			}
 		}
 	}
 }

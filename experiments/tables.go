@@ -128,7 +128,7 @@ func scoreColumns(s *study) (table.Schema, map[string]any) {
 		{Name: "cohort", Type: table.String},
 		{Name: "role", Type: table.String, Allowed: []string{"train", "tune", "test"}},
 		{Name: "score", Type: table.Float64, Nullable: true, Direction: riskDirection, Source: s.scoreSource,
-			Description: "predicted risk of death at two years; null when the patient could not be scored"},
+			Description: "predicted risk of death: at two years, or an order of risk where Cox's likelihood was learned; null when the patient could not be scored"},
 	}}
 	data := map[string]any{"patient_id": ids, "cohort": cohorts, "role": roles, "score": s.scores}
 	for k, seed := range s.seeds {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -144,13 +145,17 @@ func TestIdentity(t *testing.T) {
 	if identity(b, "backend=auto") != base || identity(b, "training.init_from=a") != identity(b, "training.init_from=b") {
 		t.Error("another spelling of the same is another run")
 	}
-	other := used
-	other.Precision = engine.BFloat16
+	one, other := tiny(t), tiny(t, "training.loss=cross_entropy", "training.schedule.kind=constant", "training.accumulate=1")
+	if !reflect.DeepEqual(spelledOut(one.Training), spelledOut(other.Training)) || !reflect.DeepEqual(spelledOut(other.Training), other.Training) {
+		t.Errorf("a default and its name differ: %+v and %+v", spelledOut(one.Training), other.Training)
+	}
+	bfloat := used
+	bfloat.Precision = engine.BFloat16
 	for name, b := range map[string]Backend{
 		"engine":    {Name: "onnx", SIMD: true, Settings: &used},
 		"version":   {Name: "go", Version: "2", SIMD: true, Settings: &used},
 		"vectors":   {Name: "go", Settings: &used},
-		"precision": {Name: "go", SIMD: true, Settings: &other},
+		"precision": {Name: "go", SIMD: true, Settings: &bfloat},
 	} {
 		if identity(b, "backend=go") == base {
 			t.Errorf("another %s is the same run", name)

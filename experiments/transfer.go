@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"hounsfield/datasets"
 	"hounsfield/datasets/table"
 	"hounsfield/models/cnn"
 )
@@ -41,6 +42,7 @@ func (e *InitError) Unwrap() error { return e.Err }
 type origin struct {
 	name, dir string // name: the folder's name in the runs folder, or its path elsewhere
 	manifest  *Manifest
+	imported  bool   // by `hounsfield import`: there are no patients and no history
 	chosen    string // how it was found
 	rule      string // which network goes where
 	networks  []originNetwork
@@ -92,6 +94,11 @@ func findOrigin(cfg Config, env Env) (*origin, error) {
 	if err := o.manifest.intact(o.dir, "config.yaml", "checkpoints/"); err != nil {
 		return nil, bad("is damaged", "delete the folder and make the run again", err)
 	}
+	o.imported = source.Data.Source == SourceImported
+	if n := len(o.manifest.Seeds); o.imported && n > 1 && n != len(cfg.Seeds) {
+		return nil, bad(fmt.Sprintf("holds %d imported networks, and nothing tells which is the best to begin %d with", n, len(cfg.Seeds)),
+			fmt.Sprintf("give %d seeds, or take one network out with `hounsfield export %s --seed %d --out one.onnx` and import that", n, o.dir, o.manifest.Seeds[0]), nil)
+	}
 	if err := o.assign(cfg.Seeds); err != nil {
 		return nil, bad("has no usable history to choose a network by", "give as many seeds as the run has, or make the run again", err)
 	}
@@ -111,6 +118,36 @@ func findOrigin(cfg Config, env Env) (*origin, error) {
 		o.networks[i].model, o.networks[i].sha256 = there.model, there.sha256
 	}
 	return o, nil
+}
+
+// knowsNone refuses a cohort with test patients that the first networks learned from: the
+// test role would be judged by a network that has seen its outcomes. Patients are the same
+// by cohort and id. Imported networks come without a list of patients.
+func (o *origin) knowsNone(c *datasets.Cohort) error {
+	if o == nil || o.imported {
+		return nil
+	}
+	t, err := table.Read(filepath.Join(o.dir, tablesDir, scoresTable+".arrow"), table.Schema{Name: scoresTable, Columns: []table.Column{
+		{Name: "patient_id", Type: table.String, Unique: true}, {Name: "cohort", Type: table.String}, {Name: "role", Type: table.String}}}, table.Ignore)
+	if err != nil {
+		return &InitError{From: o.name, Run: o.dir, Problem: "does not tell which patients it was trained on", Next: "delete the folder and make the run again", Err: err}
+	}
+	type patient struct{ cohort, id string }
+	learned := map[patient]bool{}
+	for i, id := range t.Strings("patient_id") {
+		learned[patient{t.Strings("cohort")[i], id}] = t.Strings("role")[i] != string(datasets.Test)
+	}
+	var seen []string
+	for _, i := range c.Of(datasets.Test) {
+		if p := c.Patients[i]; learned[patient{p.Cohort, p.ID}] {
+			seen = append(seen, p.ID)
+		}
+	}
+	if len(seen) == 0 {
+		return nil
+	}
+	return &InitError{From: o.name, Run: o.dir, Problem: fmt.Sprintf("was trained or tuned on %d patients of the test role here, such as %s", len(seen), seen[0]),
+		Next: "split the patients as that run does (data.prepared), or begin with another run"}
 }
 
 // findRun finds a run folder by its path, by its name in the runs folder, or as the newest

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hounsfield/datasets"
 	"hounsfield/models/cnn"
 )
 
@@ -115,7 +116,7 @@ func TestTransferGains(t *testing.T) {
 		t.Fatal(err)
 	}
 	var bad *VerifyError
-	if err := Verify(done.Dir, env, &text); !errors.As(err, &bad) || len(bad.Inputs) != 2 {
+	if err := Verify(done.Dir, env, &text); !errors.As(err, &bad) || len(bad.Inputs) != 2 || !strings.Contains(err.Error(), "training began with cannot be read") || strings.Contains(err.Error(), "delete") {
 		t.Errorf("the run that training began with is gone: %v", err)
 	}
 }
@@ -177,6 +178,22 @@ func TestInitErrors(t *testing.T) {
 	best, _, err := bestSeed(from.Dir)
 	if err != nil || o.networks[0].from != best || o.networks[1].from != best || !strings.Contains(o.rule, "highest tune AUC") {
 		t.Errorf("networks %+v by %q, best %d, %v", o.networks, o.rule, best, err)
+	}
+
+	// Patients that the first networks learned from cannot be test patients.
+	cohortOf := func(role datasets.Role, id string) *datasets.Cohort {
+		c, err := datasets.NewCohort("phantom", []datasets.Patient{{ID: "TEST-0001", Cohort: "phantom", Role: datasets.Test}, {ID: id, Cohort: "phantom", Role: role}}, make([]datasets.Outcome, 2), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	var seen *InitError
+	if err := o.knowsNone(cohortOf(datasets.Test, "TUNE-0003")); !errors.As(err, &seen) || !strings.Contains(err.Error(), "1 patients of the test role here, such as TUNE-0003") {
+		t.Errorf("a tune patient there is a test patient here: %v", err)
+	}
+	if err := errors.Join(o.knowsNone(cohortOf(datasets.Train, "TUNE-0003")), o.knowsNone(cohortOf(datasets.Test, "NEW-1"))); err != nil {
+		t.Error(err)
 	}
 
 	edit := func(change func(*Manifest)) {

@@ -17,6 +17,7 @@ type VerifyError struct {
 	Missing []string // outputs that are gone
 	Added   []string // files the run did not write
 	Inputs  []string // inputs that are gone or have another content now
+	Lost    error    // why the run that training began with cannot be read; nil where it can
 }
 
 func (e *VerifyError) Error() string {
@@ -29,8 +30,14 @@ func (e *VerifyError) Error() string {
 			parts = append(parts, fmt.Sprintf("%d %s (%s)", len(p.files), p.what, strings.Join(p.files, ", ")))
 		}
 	}
-	return fmt.Sprintf("%s does not verify: %s; delete the folder and run again to get a true one", e.Run, strings.Join(parts, ", "))
+	next := "delete the folder and run again to get a true one"
+	if e.Lost != nil && len(parts) == 1 { // nothing is wrong with the folder itself
+		next = fmt.Sprintf("the run that training began with cannot be read: %v", e.Lost)
+	}
+	return fmt.Sprintf("%s does not verify: %s; %s", e.Run, strings.Join(parts, ", "), next)
 }
+
+func (e *VerifyError) Unwrap() error { return e.Lost }
 
 // Verify recomputes the sha256 of every input and output of a finished run. What
 // does not agree is a *VerifyError that names it.
@@ -75,7 +82,9 @@ func Verify(run string, env Env, w io.Writer) error {
 	env.Runs = filepath.Dir(filepath.Clean(run))
 	from, err := findOrigin(cfg, env)
 	var lost *InitError
-	if err != nil && !errors.As(err, &lost) {
+	if errors.As(err, &lost) {
+		bad.Lost = lost
+	} else if err != nil {
 		return err
 	}
 	there := map[string]string{}

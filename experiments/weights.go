@@ -41,6 +41,8 @@ const (
 	noMedicalDevice = "research software, not a medical device"
 	// metaTrained is the metadata of exported files that says what ImportedConfig.Trained does.
 	metaTrained = "hounsfield.trained_on"
+	// metaLoss is the loss that was learned, where it is not cross entropy.
+	metaLoss = "hounsfield.loss"
 	// weightsLicence goes into exported files: the program cannot know more.
 	weightsLicence = "The program is under the Apache License 2.0. What may be done with these weights depends on the data they were trained on: ask whoever holds those."
 )
@@ -100,12 +102,19 @@ func Export(o ExportOptions, w io.Writer) error {
 		return err
 	}
 	var text bytes.Buffer
-	err = weights.WriteONNX(&text, members, map[string]string{
+	meta := map[string]string{
 		"hounsfield.experiment": m.Experiment, "hounsfield.run": m.Hash, "hounsfield.code": m.Code, "hounsfield.seeds": string(names), metaTrained: cfg.trainedOn(),
 		"input":   fmt.Sprintf("cube: float32 [batch, z, y, x], %d voxels of %g mm along each edge around the tumour's centre of mass, z upwards, each (HU + 1024) / 4095", cfg.Cube.Size, cfg.Cube.SpacingMM),
 		"output":  "risk: float32 [batch], predicted risk of death within two years, the mean over the networks; higher is worse",
 		"licence": weightsLicence, "note": noMedicalDevice,
-	})
+	}
+	if cfg.Training.Survival() {
+		meta[metaLoss] = cfg.Training.Loss
+	}
+	if cfg.Training.Loss == cnn.LossCox {
+		meta["output"] = "risk: float32 [batch], the logistic function of Cox's log hazard, the mean over the networks: an order of risk, no probability; higher is worse"
+	}
+	err = weights.WriteONNX(&text, members, meta)
 	if err != nil {
 		return bad("cannot be exported", "look at the checkpoints", err)
 	}
@@ -256,6 +265,9 @@ func importedConfig(o ImportOptions, in *weights.Imported, sum string) Config {
 	cfg.Network = in.Models[0].Spec
 	cfg.Cube = CubeConfig{Size: cfg.Network.Input, SpacingMM: o.SpacingMM}
 	cfg.Augment.Shift = min(cfg.Augment.Shift, cfg.Cube.Size)
+	if in.Meta[metaLoss] == cnn.LossCox {
+		cfg.Training.Loss = cnn.LossCox
+	}
 	if ends := in.Models[0].Intervals; ends != nil {
 		cfg.Training.Loss, cfg.Training.Intervals = cnn.LossDiscreteTime, ends
 		cfg.Network.Outputs = 0 // training gives each interval its output

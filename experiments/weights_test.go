@@ -101,6 +101,16 @@ func TestWeightsGoOutAndIn(t *testing.T) {
 	if err != nil || len(o.networks) != 2 || o.networks[1].from != one {
 		t.Errorf("%+v, %v", o, err)
 	}
+	// For another number of seeds nothing tells which of the networks is the best.
+	next.Seeds = []int64{1, 2, 3}
+	var none *InitError
+	if _, err := findOrigin(next, env); !errors.As(err, &none) || !strings.Contains(err.Error(), "2 imported networks") || !strings.Contains(err.Error(), "hounsfield export "+folder) {
+		t.Errorf("3 seeds of 2 networks: %v", err)
+	}
+	var unjudged *WeightsError
+	if err := Compare([]string{done.Dir, folder}, filepath.Join(t.TempDir(), "c.html"), io.Discard); !errors.As(err, &unjudged) || !strings.Contains(err.Error(), "judged no patients") {
+		t.Errorf("comparing an imported network: %v", err)
+	}
 	imported, err := Load(filepath.Join(folder, "config.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -336,6 +336,12 @@ func oneEpoch() Training {
 }
 
 func TestHistoryOneEpoch(t *testing.T) {
+	rate := oneEpoch()
+	rate.Rate = []float64{0.0003}
+	constant, err := History(TrainingPlot{Runs: []Training{rate}})
+	if mustDraw(t, constant, err); !strings.Contains(string(constant), ">0.0003<") {
+		t.Error("the axis does not name a rate that never changes")
+	}
 	svg, err := History(TrainingPlot{Measure: "C", Runs: []Training{oneEpoch(), {Name: "seed 2"}}})
 	all := mustDraw(t, svg, err)
 	if n := count(all, "path", "fill:#0072B2"); n != 4 {

@@ -3,6 +3,7 @@ package figure
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -130,6 +131,9 @@ func (p TrainingPlot) panel(panel historyPanel, epochs int, judged, last bool) *
 	}
 	pl := newPlot(title, panel.name)
 	setRange(&pl.Y, low, high, wanted)
+	if rate, same := p.constantRate(); last && same {
+		pl.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: rate, Label: strconv.FormatFloat(rate, 'g', -1, 64)}}
+	}
 	pl.X.Min, pl.X.Max = 1, float64(max(epochs, 2))
 	pl.X.Padding, pl.Y.Padding = 4, 6
 	whole := ticks(epochTicks(max(epochs, 2)), 0)
@@ -161,6 +165,19 @@ func (p TrainingPlot) panel(panel historyPanel, epochs int, judged, last bool) *
 		}
 	}
 	return pl
+}
+
+// constantRate is the learning rate that all epochs of all runs share.
+func (p TrainingPlot) constantRate() (rate float64, same bool) {
+	for _, r := range p.Runs {
+		for _, v := range r.Rate {
+			if rate != 0 && v != rate {
+				return 0, false
+			}
+			rate = v
+		}
+	}
+	return rate, rate > 0
 }
 
 // key gives one line of key per run, and the same as sentences.

@@ -64,8 +64,8 @@ type TrainConfig struct {
 	Freeze []string `yaml:"freeze" json:"freeze,omitempty"`
 	Reinit []string `yaml:"reinit" json:"reinit,omitempty"`
 
-	// FreezeNorm lets frozen layers normalise by their running averages and keep them. Otherwise they normalise by
-	// the batch in training, and their running averages follow it.
+	// FreezeNorm lets frozen layers normalise by their running averages and keep them; they then have no activity
+	// penalty. Otherwise they normalise by the batch in training, and their running averages follow it.
 	FreezeNorm bool `yaml:"freeze_norm" json:"freeze_norm"`
 
 	// LearningRates multiply the learning rate of the layers that match a pattern (path.Match).
@@ -276,6 +276,9 @@ func (c TrainConfig) groups(layers []layer) (map[string]group, error) {
 		found, err := matching("learning_rates."+p, p)
 		if err != nil {
 			return nil, err
+		}
+		if !slices.ContainsFunc(found, func(n string) bool { return !all[n].frozen }) {
+			return nil, &SpecError{"learning_rates." + p, c.LearningRates[p], fmt.Sprintf("absent, because freeze keeps %v as they are", found)}
 		}
 		for _, n := range found {
 			if other, twice := by[n]; twice {

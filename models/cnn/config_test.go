@@ -50,6 +50,9 @@ func TestValidateForNamesTheField(t *testing.T) {
 		{"learning_rates.conv1", func(c *TrainConfig, _ *Spec) { c.LearningRates = map[string]float64{"conv1": 0} }},
 		{"learning_rates.conv7", func(c *TrainConfig, _ *Spec) { c.LearningRates = map[string]float64{"conv7": 2} }},
 		{"learning_rates.conv1", func(c *TrainConfig, _ *Spec) { c.LearningRates = map[string]float64{"conv*": 2, "conv1": 3} }},
+		{"learning_rates.conv1", func(c *TrainConfig, _ *Spec) {
+			c.Freeze, c.LearningRates = []string{"conv*"}, map[string]float64{"conv1": 2}
+		}},
 		{"outputs", func(c *TrainConfig, s *Spec) { s.Outputs = 4 }},
 		{"outputs", func(c *TrainConfig, s *Spec) { c.Loss, s.Outputs = LossDiscreteTime, 4 }},
 		{"outputs", func(c *TrainConfig, s *Spec) { s.Outputs = -1 }},

@@ -50,6 +50,15 @@ func newMesh(e *engine.Engine, cfg TrainConfig) (*mesh, error) {
 	return m, nil
 }
 
+// check tells whether a batch of so many cubes can be spread. Errors: *DataError.
+func (m *mesh) check(cubes int) error {
+	if m == nil || cubes%len(m.devices) == 0 {
+		return nil
+	}
+	return &DataError{What: "a batch", Problem: fmt.Sprintf("has %d cubes for %d devices", cubes, len(m.devices)),
+		Next: "let every batch, also the last of an epoch, have a multiple of them"}
+}
+
 // step is TrainStep on all devices of the mesh; with a nil mesh on the engine's first. It finalises the batch.
 func (m *mesh) step(t *train.Trainer, batch train.Batch) ([]*tensors.Tensor, error) {
 	if m == nil {

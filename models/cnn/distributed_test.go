@@ -40,17 +40,17 @@ type stepped struct {
 	scores    []float64
 }
 
-// stepsOn makes two training steps on the same batch, with scoring between them, and returns the float32 variables and
-// the scores after the first: the moments are then the gradients times a constant.
-func stepsOn(t *testing.T, e *engine.Engine, cubes [][]float32, dead []bool) (r stepped) {
+// stepsOn makes two training steps, each of so many times the same batch, with scoring between them, and returns the
+// float32 variables and the scores after the first: the moments are then the gradients times a constant.
+func stepsOn(t *testing.T, e *engine.Engine, cubes [][]float32, dead []bool, accumulate int) (r stepped) {
 	spec, cfg := tinySpec(), DefaultTrainConfig()
-	cfg.Batch = len(cubes)
+	cfg.Batch, cfg.Accumulate = len(cubes), accumulate
 	s, err := NewStepper(e, spec, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for i := range 2 {
+	for i := range 2 * accumulate {
 		for batch := range (&batches{cubes: cubes, dead: dead, size: len(cubes), edge: spec.Input}).Iter() {
 			loss, err := s.Step(batch)
 			if err != nil {
@@ -58,8 +58,8 @@ func stepsOn(t *testing.T, e *engine.Engine, cubes [][]float32, dead []bool) (r 
 			}
 			r.losses = append(r.losses, loss)
 		}
-		if i > 0 {
-			break
+		if i != accumulate-1 {
+			continue
 		}
 		if r.scores, err = s.Scores(t.Context(), cubes); err != nil {
 			t.Fatal(err)
@@ -91,34 +91,36 @@ func apart(a, b []float32) float64 {
 	return difference / most
 }
 
-// A step on several devices is the step of one device on the same global batch: loss, gradients, running averages,
-// dropout.
+// A step on several devices is the step of one device on the same global batch, also where several batches make one
+// step: loss, gradients, running averages, dropout.
 func TestDevicesAgree(t *testing.T) {
 	const tolerance = 1e-5 // sums in another order, in float32
 	cubes, dead := blobs(3, 8, tinySpec().Input)
-	one, two := stepsOn(t, openDevices(t, 1), cubes, dead), stepsOn(t, openDevices(t, 2), cubes, dead)
-	for i, want := range one.losses {
-		if math.Abs(two.losses[i]-want) > tolerance*want {
-			t.Errorf("step %d: loss %v, not %v", i+1, two.losses[i], want)
+	for _, accumulate := range []int{1, 2} {
+		one, two := stepsOn(t, openDevices(t, 1), cubes, dead, accumulate), stepsOn(t, openDevices(t, 2), cubes, dead, accumulate)
+		for i, want := range one.losses {
+			if math.Abs(two.losses[i]-want) > tolerance*want {
+				t.Errorf("%d batches a step, batch %d: loss %v, not %v", accumulate, i+1, two.losses[i], want)
+			}
 		}
-	}
-	if len(two.variables) != len(one.variables) {
-		t.Errorf("%d variables, not %d", len(two.variables), len(one.variables))
-	}
-	for path, want := range one.variables {
-		if got := two.variables[path]; len(got) != len(want) || apart(want, got) > tolerance {
-			t.Errorf("%s is %v, not %v", path, got, want)
+		if len(two.losses) != 2*accumulate || len(two.variables) != len(one.variables) {
+			t.Errorf("%d losses; %d variables, not %d", len(two.losses), len(two.variables), len(one.variables))
 		}
-	}
-	for i, want := range one.scores {
-		if math.Abs(two.scores[i]-want) > tolerance {
-			t.Errorf("score %d is %v, not %v", i, two.scores[i], want)
+		for path, want := range one.variables {
+			if got := two.variables[path]; len(got) != len(want) || apart(want, got) > tolerance {
+				t.Errorf("%d batches a step: %s is %v, not %v", accumulate, path, got, want)
+			}
 		}
-	}
-	// The comparison would notice a device that saw its own half only.
-	half := stepsOn(t, openGo(t), cubes[:4], dead[:4])
-	if d := apart(one.variables["/conv1/mean"], half.variables["/conv1/mean"]); d < 10*tolerance {
-		t.Errorf("half the batch has the same mean within %g", d)
+		for i, want := range one.scores {
+			if math.Abs(two.scores[i]-want) > tolerance {
+				t.Errorf("%d batches a step: score %d is %v, not %v", accumulate, i, two.scores[i], want)
+			}
+		}
+		// The comparison would notice a device that saw its own half only.
+		half := stepsOn(t, openGo(t), cubes[:4], dead[:4], accumulate)
+		if d := apart(one.variables["/conv1/mean"], half.variables["/conv1/mean"]); d < 10*tolerance {
+			t.Errorf("half the batch has the same mean within %g", d)
+		}
 	}
 }
 
@@ -129,7 +131,15 @@ func TestDevicesNeedEvenBatches(t *testing.T) {
 	if !errors.As(err, &bad) || bad.Field != "batch" || !strings.Contains(err.Error(), "devices") {
 		t.Errorf("6 cubes on 4 devices: %v", err)
 	}
-	if m, err := newMesh(&engine.Engine{}, TrainConfig{Batch: 7}); m != nil || err != nil {
+	m, err := newMesh(e, TrainConfig{Batch: 8})
+	if err != nil || m.check(8) != nil {
+		t.Errorf("8 cubes on 4 devices: %v, %v", err, m.check(8))
+	}
+	var unfit *DataError
+	if err := m.check(6); !errors.As(err, &unfit) {
+		t.Errorf("a smaller batch on 4 devices: %v", err)
+	}
+	if m, err := newMesh(&engine.Engine{}, TrainConfig{Batch: 7}); m != nil || err != nil || m.check(7) != nil {
 		t.Errorf("one device needs no mesh: %v, %v", m, err)
 	}
 }

@@ -75,10 +75,10 @@ func weighted(nodes ...*graph.Node) *graph.Node {
 func TestGradientsPassFiniteDifferences(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	checkGradient(t, "convolution", func(in []*graph.Node) *graph.Node {
-		return weighted(graph.Square(plan{}.convolve(in[0], in[1], &queue{}, false)))
+		return weighted(graph.Square(convolveColumns(in[0], in[1], &queue{}, false)))
 	}, randomArray(rng, 2, 4, 2, 5, 3), randomArray(rng, 3, 2, 2, 2, 2))
 	checkGradient(t, "max pool", func(in []*graph.Node) *graph.Node {
-		return weighted(graph.Square(plan{}.maxPool(in[0], 2)))
+		return weighted(graph.Square(maxPoolAxes(in[0], 2, 1, 3, 4)))
 	}, randomArray(rng, 2, 5, 2, 4, 4))
 	checkGradient(t, "mean pool", func(in []*graph.Node) *graph.Node {
 		return weighted(graph.Square(meanPool(in[0], 2)))

@@ -84,6 +84,9 @@ func (l *learner) close() {
 // are.
 func (l *learner) step(batch train.Batch) (loss float64, err error) {
 	dead, err := outcomesOf(batch, l.config)
+	if err == nil {
+		err = l.mesh.check(len(dead))
+	}
 	if err != nil {
 		return 0, errors.Join(err, batch.Finalize())
 	}

@@ -1,10 +1,6 @@
 package cnn
 
-import (
-	"github.com/gomlx/gomlx/core/graph"
-
-	"hounsfield/models/engine"
-)
+import "hounsfield/models/engine"
 
 // plan says for which engine, and with which of its settings, a network's graph is built. The zero plan is the
 // pure-Go engine with default settings.
@@ -22,7 +18,7 @@ func planOf(e *engine.Engine) plan { return plan{engine: e.Name, settings: e.Set
 //	native   network_native.go  the engine's own convolution
 //
 // Settings.Lowering columns, winograd and native ask for one. auto goes by these timings, in ms for one cube, forward
-// and with all gradients (none of the input for the first layer), of the pure-Go engine on two cores of 2024:
+// and with all gradients (none of the input for the first layer), of the pure-Go engine on two cores of an AMD EPYC with AVX-512:
 //
 //	                            columns      planes
 //	 1 ->  64, 5^3, 50^3        54   84      35   62
@@ -66,25 +62,4 @@ func (p plan) planes(s Spec) bool {
 		return false
 	}
 	return (p.engine == "" || p.engine == engine.Go) && p.settings.Precision != engine.BFloat16 && s.large()
-}
-
-// convolve is the valid convolution (cross-correlation, stride 1, no padding) of one part, in the way that suits the
-// engine.
-//
-// x is [in, depth, cubes, height, width], weights [out, in, k, k, k] with the kernel's axes in the order depth,
-// height, width. The result is [out, depth-k+1, cubes, height-k+1, width-k+1]. There is no bias: it is added by the
-// normalisation that follows. The gradients with respect to x and weights are exact.
-//
-// The parts of one layer share a queue. first says that x is the network's input and needs no gradient: later work
-// would wait for it in the queue, and so have it computed.
-func (p plan) convolve(x, weights *graph.Node, q *queue, first bool) *graph.Node {
-	return convolveColumns(x, weights, q, first)
-}
-
-// maxPool is the maximum over disjoint boxes of k^3 positions; positions at the end that fill no box are dropped.
-//
-// x is [channels, depth, cubes, height, width]. Where several positions of a box share the maximum, the whole
-// gradient goes to one of them: among those the one of the lowest width index, then height, then depth.
-func (p plan) maxPool(x *graph.Node, k int) *graph.Node {
-	return maxPoolAxes(x, k, 1, 3, 4)
 }

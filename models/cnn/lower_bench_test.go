@@ -44,7 +44,7 @@ func BenchmarkConv(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("%s/%s", l.name, mode), func(b *testing.B) {
 				exec := graph.MustNewExec(backend, func(in []*graph.Node) []*graph.Node {
-					y := plan{}.convolve(in[0], in[1], &queue{}, l.first)
+					y := convolveColumns(in[0], in[1], &queue{}, l.first)
 					if !both {
 						return []*graph.Node{y}
 					}

@@ -140,7 +140,7 @@ func convolveOracle(x, w, v *array) (y, dx, dw *array) {
 }
 
 func convolveWithGradients(in []*graph.Node) []*graph.Node {
-	y := plan{}.convolve(in[0], in[1], &queue{}, false)
+	y := convolveColumns(in[0], in[1], &queue{}, false)
 	g := graph.Gradient(graph.ReduceAllSum(graph.Mul(y, in[2])), in[0], in[1])
 	return []*graph.Node{y, g[0], g[1]}
 }
@@ -244,7 +244,7 @@ func TestMaxPoolEqualsPlainLoops(t *testing.T) {
 		v := randomArray(rng, x.dims[0], x.dims[1]/k, x.dims[2], x.dims[3]/k, x.dims[4]/k)
 		y, dx := maxPoolOracle(x, v, k)
 		got := run(t, b, dtypes.Float64, func(in []*graph.Node) []*graph.Node {
-			y := plan{}.maxPool(in[0], k)
+			y := maxPoolAxes(in[0], k, 1, 3, 4)
 			return append([]*graph.Node{y}, graph.Gradient(graph.ReduceAllSum(graph.Mul(y, in[1])), in[0])...)
 		}, x, v)
 		if e := relativeError(got[0], y); e != 0 {

@@ -193,7 +193,7 @@ func (b *builder) stages() {
 			continue
 		}
 		for j, p := range b.parts {
-			b.parts[j] = b.plan.maxPool(p, st.Pool.Size)
+			b.parts[j] = maxPoolAxes(p, st.Pool.Size, 1, 3, 4)
 		}
 		b.activate(slope, st.Pool.Dropout)
 		slope = 1
@@ -242,7 +242,7 @@ func (b *builder) next() layer {
 func (b *builder) convolve() {
 	l := b.next()
 	q := &queue{}
-	b.linear(l, func(x, w *graph.Node) *graph.Node { return b.plan.convolve(x, w, q, b.layer-1 <= b.lowest) })
+	b.linear(l, func(x, w *graph.Node) *graph.Node { return convolveColumns(x, w, q, b.layer-1 <= b.lowest) })
 }
 
 func (b *builder) dense() {

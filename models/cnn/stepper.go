@@ -36,7 +36,7 @@ func NewStepper(e *engine.Engine, spec Spec, cfg TrainConfig) (*Stepper, error) 
 }
 
 // Step trains on one batch, laid out as those of Data.Epoch, which it finalises. It returns the loss when the step is
-// over on the engine too: cross entropy (nats) plus activity penalty, possibly not finite.
+// over on the engine too: that of TrainConfig.Loss plus activity penalty, possibly not finite.
 //
 // Errors: *DataError, *GraphError.
 func (s *Stepper) Step(batch train.Batch) (loss float64, err error) { return s.t.step(batch) }

@@ -152,8 +152,13 @@ var (
 	columnsForm = plan{settings: engine.Settings{Lowering: engine.Columns}}
 )
 
-// Both forms of a network give the same logits, and in training the same loss, gradients and running averages.
-func TestPlanesFormEqualsColumnsForm(t *testing.T) {
+// All forms of a network give the same logits, and in training the same loss, gradients and running averages, whichever
+// layers are frozen with theirs: none, one above a layer that learns, all up to one.
+func TestEveryFormEqualsColumnsForm(t *testing.T) {
+	tileNarrowLayers(t)
+	most := maxPartValues
+	t.Cleanup(func() { maxPartValues = most })
+	maxPartValues = 20_000 // few cubes in a part
 	e := openGo(t)
 	specs := map[string]Spec{"every layer": everyLayer()}
 	mixed := everyLayer()
@@ -162,15 +167,22 @@ func TestPlanesFormEqualsColumnsForm(t *testing.T) {
 	mixed.Stages = []Stage{{Conv: &Conv{Filters: 3, Kernel: 3}}, {Conv: &Conv{Filters: 4, Kernel: 1}}, {Pool: &Pool{Size: 3}},
 		{Conv: &Conv{Filters: 5, Kernel: 3}}, {Conv: &Conv{Filters: 2, Kernel: 2}}}
 	specs["mixed"] = mixed
+	forms := map[string]plan{"planes": planesForm, "native": {settings: engine.Settings{Lowering: engine.Native}}, "ONNX Runtime's": onnxForm}
 	for name, spec := range specs {
 		for _, cubes := range []int{3, 8} {
-			results := map[string][]*array{}
-			for form, p := range map[string]plan{"planes": planesForm, "columns": columnsForm} {
-				results[form] = trainingResults(t, e, spec, p, cubes)
-			}
-			for i, want := range results["columns"] {
-				if d := relativeError(results["planes"][i], want); d > 1e-10 {
-					t.Errorf("%s, %d cubes: result %d (logits, loss, gradients, averages) differs by %.2e relative", name, cubes, i, d)
+			for _, frozen := range [][]string{nil, {"conv2"}, {"conv1", "conv2"}} {
+				wanted := trainingResults(t, e, spec, columnsForm, cubes, frozen)
+				for form, p := range forms {
+					got := trainingResults(t, e, spec, p, cubes, frozen)
+					if len(got) != len(wanted) {
+						t.Fatalf("%s, %s: %d results, not %d", form, name, len(got), len(wanted))
+					}
+					for i, want := range wanted {
+						if d := relativeError(got[i], want); d > 1e-10 {
+							t.Errorf("%s, %s, %d cubes, frozen %v: result %d (logits, loss, gradients, averages) differs by %.2e relative",
+								form, name, cubes, frozen, i, d)
+						}
+					}
 				}
 			}
 		}
@@ -178,8 +190,9 @@ func TestPlanesFormEqualsColumnsForm(t *testing.T) {
 }
 
 // trainingResults returns a network's logits for prediction, the loss in training, the gradients of all weights and
-// the running averages after a step, in float64. Some of its scales are negative.
-func trainingResults(t *testing.T, e *engine.Engine, spec Spec, p plan, size int) []*array {
+// the running averages after a step, in float64. Some of its scales are negative. The layers in frozen do not learn and
+// keep their running averages.
+func trainingResults(t *testing.T, e *engine.Engine, spec Spec, p plan, size int, frozen []string) []*array {
 	t.Helper()
 	n, err := newNetwork(spec, p)
 	if err != nil {
@@ -188,6 +201,7 @@ func trainingResults(t *testing.T, e *engine.Engine, spec Spec, p plan, size int
 	store := model.NewStore()
 	defer store.Finalize()
 	randomWeights(t, n, store, dtypes.Float64)
+	freezeLayers(t, n, store, frozen)
 	for v := range store.IterVariables() {
 		if v.Name() == varScale {
 			tensors.MustMutableFlatData(v.MustValue(), func(flat []float64) { flat[0] *= -1 })
@@ -224,6 +238,21 @@ func trainingResults(t *testing.T, e *engine.Engine, spec Spec, p plan, size int
 		}
 	}
 	return results
+}
+
+// freezeLayers has layers not learn and keep their running averages.
+func freezeLayers(t *testing.T, n *network, store *model.Store, layers []string) {
+	t.Helper()
+	groups, err := TrainConfig{Freeze: layers}.groups(n.layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.freeze(groups, true)
+	for _, l := range layers {
+		for _, name := range []string{varWeights, varBias, varScale, varOffset} {
+			store.GetVariable(variablePath(l, name)).SetTrainable(false)
+		}
+	}
 }
 
 // Two trainings in the form of planes, with dropout, end with equal bits.

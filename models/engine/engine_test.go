@@ -102,6 +102,17 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// What an engine cannot be told is refused and not passed over.
+func TestDeterministicONNXRuntimeOnCUDA(t *testing.T) {
+	if !hasCgo {
+		t.Skip("this build opens no library")
+	}
+	var setting *SettingError
+	if _, err := load(ONNXCUDA, "libonnxruntime.so", Settings{Deterministic: true}); !errors.As(err, &setting) || setting.Field != "deterministic" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestMissingLibraries(t *testing.T) {
 	nothingInstalled(t)
 	for name, next := range map[string]string{ONNX: "hounsfield setup onnx", ONNXCUDA: ONNXVariable, XLACPU: "hounsfield setup xla`", XLACUDA: "hounsfield setup xla --cuda", XLA: "hounsfield setup xla`"} {

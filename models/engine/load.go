@@ -59,6 +59,7 @@ func init() {
 var (
 	loadMu     sync.Mutex
 	onnxLoaded string // the library of ONNX Runtime in this process: there can be one
+	cudaLoaded bool   // a plugin of XLA for CUDA has been opened in this process
 	xlaFlags   = map[string]string{}
 )
 
@@ -70,14 +71,17 @@ func load(name, file string, settings Settings) (compute.Backend, error) {
 	defer loadMu.Unlock()
 	switch name {
 	case ONNX, ONNXCUDA:
-		return loadONNX(name, file)
+		return loadONNX(name, file, settings)
 	default:
 		return loadXLA(name, file, settings)
 	}
 }
 
 // loadONNX passes the file's name through the environment, where it may hold any character.
-func loadONNX(name, file string) (compute.Backend, error) {
+func loadONNX(name, file string, settings Settings) (compute.Backend, error) {
+	if settings.Deterministic && name == ONNXCUDA {
+		return nil, &SettingError{"deterministic", true, []string{"false on engine " + ONNXCUDA + ", which cannot be told to (" + XLACUDA + " can)"}}
+	}
 	if onnxLoaded != "" && onnxLoaded != file {
 		return nil, &LibraryError{Engine: name, File: file, Problem: "this program has already loaded " + onnxLoaded,
 			Next: "use one library of ONNX Runtime in a program"}
@@ -118,7 +122,11 @@ func loadXLA(name, file string, settings Settings) (compute.Backend, error) {
 			Next: "copy it to a path without commas, with \"cpu\" and neither \"cuda\" nor \"nvidia\" in it for xla:cpu, with \"cuda\" and no \"cpu\" for xla:cuda"}
 	}
 	if settings.Deterministic && cuda {
-		if err := setFlag("--xla_gpu_deterministic_ops", "true"); err != nil {
+		const flag = "--xla_gpu_deterministic_ops"
+		if _, set := xlaFlags[flag]; cudaLoaded && !set {
+			return nil, &SettingError{"deterministic", true, []string{"false in a program that has opened " + XLACUDA + " without it, which is told once (start the program anew)"}}
+		}
+		if err := setFlag(flag, "true"); err != nil {
 			return nil, err
 		}
 	}
@@ -130,7 +138,9 @@ func loadXLA(name, file string, settings Settings) (compute.Backend, error) {
 			}
 		}
 	}
-	return xla.New(file)
+	backend, err := xla.New(file)
+	cudaLoaded = cudaLoaded || cuda && err == nil
+	return backend, err
 }
 
 // setFlag adds a flag for XLA. A plugin reads them once, when the first program is compiled.

@@ -22,7 +22,7 @@ func openGo(why string, settings Settings) (*Engine, error) {
 		return nil, fmt.Errorf("opening compute engine %q: %w", Go, err)
 	}
 	workers := reflect.Indirect(reflect.ValueOf(backend)).FieldByName("Workers")
-	pool, ok := any(nil), false
+	var pool any
 	if workers.IsValid() {
 		pool = workers.Interface()
 	}

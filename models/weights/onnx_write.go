@@ -17,10 +17,10 @@ import (
 
 // Names in the files that WriteONNX writes.
 const (
-	InputCube     = "cube"         // float32 [batch, z, y, x]: HU as (HU+1024)/4095
-	OutputRisk    = "risk"         // float32 [batch]: predicted risk of death, the mean over the networks; higher is worse
-	OutputNetwork = "network_risk" // float32 [batch, networks]: that of each
-	OutputLogits  = "logits"       // float32 [batch, networks, outputs]: before the risk
+	inputCube     = "cube"         // float32 [batch, z, y, x]: HU as (HU+1024)/4095
+	outputRisk    = "risk"         // float32 [batch]: predicted risk of death, the mean over the networks; higher is worse
+	outputNetwork = "network_risk" // float32 [batch, networks]: that of each
+	outputLogits  = "logits"       // float32 [batch, networks, outputs]: before the risk
 )
 
 // The versions that are written: old enough for ONNX Runtime since 1.6 and onnx since 1.8.
@@ -64,7 +64,7 @@ func WriteONNX(w io.Writer, members []Member, meta map[string]string) error {
 		about[metaIntervals] = string(text)
 	}
 	b := &onnxBuilder{graph: &protos.GraphProto{Name: "risk of death from a cube of CT"}}
-	cube := b.unsqueeze(InputCube, "channel", 1)
+	cube := b.unsqueeze(inputCube, "channel", 1)
 	if k := first.Spec.InputPool; k > 1 {
 		cube = b.node("AveragePool", "coarse", []string{cube}, list("kernel_shape", k, k, k), list("strides", k, k, k))
 	}
@@ -80,15 +80,15 @@ func WriteONNX(w io.Writer, members []Member, meta map[string]string) error {
 		risk := b.risk(m, z)
 		risks, columns, logits = append(risks, risk), append(columns, b.unsqueeze(risk, m.Name+"/risk column", 1)), append(logits, b.unsqueeze(z, m.Name+"/logits row", 1))
 	}
-	b.node("Mean", OutputRisk, risks)
-	b.node("Concat", OutputNetwork, columns, number("axis", 1))
-	b.node("Concat", OutputLogits, logits, number("axis", 1))
+	b.node("Mean", outputRisk, risks)
+	b.node("Concat", outputNetwork, columns, number("axis", 1))
+	b.node("Concat", outputLogits, logits, number("axis", 1))
 	edge, networks, outputs := first.Spec.Input, len(members), layers[len(layers)-1].out
-	b.graph.Input = []*protos.ValueInfoProto{value(InputCube, "normalised CT around the tumour, axes z, y, x: (HU+1024)/4095", edge, edge, edge)}
+	b.graph.Input = []*protos.ValueInfoProto{value(inputCube, "normalised CT around the tumour, axes z, y, x: (HU+1024)/4095", edge, edge, edge)}
 	b.graph.Output = []*protos.ValueInfoProto{
-		value(OutputRisk, "predicted risk of death within two years, 0 to 1, mean over the networks: higher is worse"),
-		value(OutputNetwork, "the same of each network", networks),
-		value(OutputLogits, "what each network says before that", networks, outputs),
+		value(outputRisk, "predicted risk of death within two years, 0 to 1, mean over the networks: higher is worse"),
+		value(outputNetwork, "the same of each network", networks),
+		value(outputLogits, "what each network says before that", networks, outputs),
 	}
 	model := &protos.ModelProto{IrVersion: irVersion, ProducerName: "hounsfield", Graph: b.graph,
 		OpsetImport: []*protos.OperatorSetIdProto{{Domain: "", Version: opsetVersion}}}

@@ -15,6 +15,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,9 +50,19 @@ func get(ctx context.Context, url, accept string) (io.ReadCloser, int64, error) 
 	}
 	if answer.StatusCode != http.StatusOK {
 		answer.Body.Close()
-		return nil, 0, fmt.Errorf("%s answers %s", url, answer.Status)
+		return nil, 0, fmt.Errorf("%s answers %s", shown(url), answer.Status)
 	}
 	return answer.Body, answer.ContentLength, nil
+}
+
+// shown is an address as messages have it: without the name and password that a registry's may hold.
+func shown(url string) string {
+	u, err := neturl.Parse(url)
+	if err != nil {
+		return "the address"
+	}
+	u.User = nil
+	return u.String()
 }
 
 // download writes what url holds to file and compares its checksum: "sha256-HEX" or "sha512-BASE64", as the registries
@@ -89,14 +100,14 @@ func download(ctx context.Context, url, file, checksum string, say func(what str
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("%s broke off after %d of %d bytes: %w", url, done, total, errors.Join(context.Cause(ctx), err))
+			return fmt.Errorf("%s broke off after %d of %d bytes: %w", shown(url), done, total, errors.Join(context.Cause(ctx), err))
 		}
 	}
 	if total >= 0 && done != total {
-		return fmt.Errorf("%s broke off after %d of %d bytes", url, done, total)
+		return fmt.Errorf("%s broke off after %d of %d bytes", shown(url), done, total)
 	}
 	if err := sum.check(); err != nil {
-		return fmt.Errorf("%s: %w", url, err)
+		return fmt.Errorf("%s: %w", shown(url), err)
 	}
 	return out.Close()
 }

@@ -101,6 +101,9 @@ func install(ctx context.Context, o Options, sources []source, say func(what str
 	}
 	removeStale(home)
 	link := filepath.Join(home, strings.ReplaceAll(o.Engine, ":", "-"))
+	if info, err := os.Lstat(link); err == nil && info.IsDir() { // a folder that somebody made by hand
+		return nil, &Error{What: link + " is a folder, not a link that setup has made", Next: "move it away"}
+	}
 	stage, err := os.MkdirTemp(home, stagePrefix)
 	if err != nil {
 		return nil, &Error{What: "no room to install in", Next: "let " + engine.HomeVariable + " name a folder that can be written", Err: err}
@@ -136,9 +139,6 @@ func install(ctx context.Context, o Options, sources []source, say func(what str
 	before, _ := os.Readlink(link)
 	if err := os.Rename(stage, place); err != nil {
 		return nil, &Error{What: "putting the library in its place", Next: "check the folder " + home, Err: err}
-	}
-	if info, err := os.Lstat(link); err == nil && info.IsDir() { // a folder that somebody made by hand
-		return nil, &Error{What: link + " is a folder, not a link that setup has made", Next: "move it away"}
 	}
 	if err := renameio.Symlink(filepath.Base(place), link); err != nil {
 		os.RemoveAll(place)

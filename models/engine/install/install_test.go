@@ -185,6 +185,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		want string
 	}{
 		"not there":       {from(address+"/none.tgz", ""), "404 Not Found"},
+		"with a password": {from(strings.Replace(address, "//", "//user:secret@", 1)+"/none.tgz", ""), address + "/none.tgz answers 404"},
 		"no server":       {from("http://127.0.0.1:1/x.tgz", ""), "refused"},
 		"changed":         {from(address+"/good.tgz", sum512([]byte("other"))), "its sha512 is " + strings.TrimPrefix(sum512(good), "sha512-")},
 		"broken off":      {from(broken.URL+"/good.tgz", sum512(good)), "broke off after"},
@@ -199,6 +200,20 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		if names := left(dir); names != "" {
 			t.Errorf("%s leaves %s", what, names)
 		}
+	}
+}
+
+// A folder that somebody made where setup puts its link is left alone, before anything is fetched.
+func TestFolderInTheWay(t *testing.T) {
+	dir, _ := home(t)
+	put(t, filepath.Join(dir, "onnx", "mine"), "x")
+	fetch := func(context.Context, string, func(string, int64, int64)) error {
+		t.Error("something is fetched")
+		return nil
+	}
+	_, err := install(context.Background(), Options{Engine: engine.ONNX}, []source{{fetch: fetch}}, func(string, int64, int64) {})
+	if err == nil || !strings.Contains(err.Error(), "move it away") || left(dir) != "onnx" || left(filepath.Join(dir, "onnx")) != "mine" {
+		t.Errorf("%v, left: %s", err, left(dir))
 	}
 }
 

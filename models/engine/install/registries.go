@@ -156,7 +156,7 @@ func projectFiles(ctx context.Context, index, project string) ([]indexed, error)
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%s lists no files", address)
+		return nil, fmt.Errorf("%s lists no files", shown(address))
 	}
 	return out, nil
 }

@@ -160,7 +160,7 @@ func fetchPackage(ctx context.Context, url, dir, checksum string, say func(strin
 	}
 	n, err := unpack(file, dir, forThisMachine)
 	if err == nil && n == 0 {
-		err = fmt.Errorf("%s holds no library for this machine", url)
+		err = fmt.Errorf("%s holds no library for this machine", shown(url))
 	}
 	return errors.Join(err, os.Remove(file))
 }
