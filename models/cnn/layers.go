@@ -74,17 +74,8 @@ func normaliseTraining(parts []*graph.Node, l normLayer, epsilon, activityL2 flo
 				products[i] = graph.Mul(v[i], centred[i])
 			}
 			sum, sumProducts := sumPositions(v[:n]), sumPositions(products)
-			factor := graph.Mul(scale, inverse)
 			// With c the centred input: gradient = factor*v + b*c + a.
-			a := graph.DivScalar(graph.Mul(factor, sum), -count)
-			b := graph.DivScalar(graph.Mul(factor, graph.Mul(graph.Square(inverse), sumProducts)), -count)
-			biasGradient := graph.ZerosLike(biased)
-			if v[n] != nil {
-				slope := graph.MulScalar(v[n], 2*weight)
-				b = graph.Add(b, slope)
-				a = graph.Add(a, graph.Mul(slope, biased))
-				biasGradient = graph.MulScalar(graph.Mul(slope, biased), count)
-			}
+			factor, b, a, biasGradient := channelGradients(scale, inverse, biased, sum, sumProducts, v[n], weight, count)
 			grads := make([]*graph.Node, n+3)
 			for i, c := range centred {
 				g := graph.Add(graph.Mul(v[i], spread(factor, c)), graph.Mul(c, spread(b, c)))
@@ -100,6 +91,24 @@ func normaliseTraining(parts []*graph.Node, l normLayer, epsilon, activityL2 flo
 		r.parts = append(r.parts, graph.Reshape(out[i], p.Shape().Dimensions...))
 	}
 	return r
+}
+
+// channelGradients returns what the gradients of a normalisation are made of, by channel, in every form of a network.
+//
+// With c the centred input, sum is that of what arrives from above and sumProducts that of its products with c, over
+// count positions. The input's gradient is factor*(what arrives) + b*c + a; bias is that of the bias. penalty, nil for
+// none, is the loss's gradient with respect to the activity penalty, whose factor on the squares is weight.
+func channelGradients(scale, inverse, biased, sum, sumProducts, penalty *graph.Node, weight, count float64) (factor, b, a, bias *graph.Node) {
+	factor = graph.Mul(scale, inverse)
+	a = graph.DivScalar(graph.Mul(factor, sum), -count)
+	b = graph.DivScalar(graph.Mul(factor, graph.Mul(graph.Square(inverse), sumProducts)), -count)
+	if penalty == nil {
+		return factor, b, a, graph.ZerosLike(biased)
+	}
+	slope := graph.MulScalar(penalty, 2*weight)
+	b = graph.Add(b, slope)
+	a = graph.Add(a, graph.Mul(slope, biased))
+	return factor, b, a, graph.MulScalar(graph.Mul(slope, biased), count)
 }
 
 // foldNorm turns the normalisation by running averages into a factor for the weights' rows and a constant, both of

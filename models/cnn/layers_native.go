@@ -82,17 +82,8 @@ func normaliseNative(parts []*graph.Node, again func(i int, v *graph.Node) *grap
 				products[i] = graph.Mul(upstream[i], centred[i])
 			}
 			sum, sumProducts := sumChannels(upstream), sumChannels(products)
-			factor := graph.Mul(scale, inverse)
 			// With p a part and c = p-mean: gradient = factor*upstream (to the maximum) + b*c + a.
-			a := graph.DivScalar(graph.Mul(factor, sum), -count)
-			b := graph.DivScalar(graph.Mul(factor, graph.Mul(graph.Square(inverse), sumProducts)), -count)
-			biasGradient := graph.ZerosLike(biased)
-			if v[n] != nil {
-				slope := graph.MulScalar(v[n], 2*weight)
-				b = graph.Add(b, slope)
-				a = graph.Add(a, graph.Mul(slope, biased))
-				biasGradient = graph.MulScalar(graph.Mul(slope, biased), count)
-			}
+			factor, b, a, biasGradient := channelGradients(scale, inverse, biased, sum, sumProducts, v[n], weight, count)
 			grads := make([]*graph.Node, n+3)
 			for i, p := range in[:n] {
 				g := graph.Mul(upstream[i], perChannel(factor, upstream[i]))

@@ -66,7 +66,6 @@ func normalisePlanes(parts [][]*graph.Node, l normLayer, sign *graph.Node, pool 
 			return append(outs, penalty)
 		},
 		func(in, v []*graph.Node) []*graph.Node {
-			factor := graph.Mul(column(in[n]), inverse)
 			upstream, products := make([]*graph.Node, len(parts)), make([]*graph.Node, len(parts))
 			for i := range parts {
 				c := planeRows(pooled[i].top)
@@ -78,15 +77,7 @@ func normalisePlanes(parts [][]*graph.Node, l normLayer, sign *graph.Node, pool 
 			}
 			sum, sumProducts := sumPlanes(upstream, channels), sumPlanes(products, channels)
 			// With c the centred input: gradient = factor*upstream (to the maximum) + b*c + a.
-			a := graph.DivScalar(graph.Mul(factor, sum), -count)
-			b := graph.DivScalar(graph.Mul(factor, graph.Mul(graph.Square(inverse), sumProducts)), -count)
-			biasGradient := graph.ZerosLike(biased)
-			if penalty := v[len(parts)]; penalty != nil {
-				slope := graph.MulScalar(penalty, 2*weight)
-				b = graph.Add(b, slope)
-				a = graph.Add(a, graph.Mul(slope, biased))
-				biasGradient = graph.MulScalar(graph.Mul(slope, biased), count)
-			}
+			factor, b, a, biasGradient := channelGradients(column(in[n]), inverse, biased, sum, sumProducts, v[len(parts)], weight, count)
 			var grads []*graph.Node
 			for i, groups := range parts {
 				u := graph.Reshape(graph.Mul(upstream[i], spreadPlanes(factor, upstream[i])), v[i].Shape().Dimensions...)

@@ -26,8 +26,9 @@ func (p plan) check() error {
 
 // inPrecision gives apply, a convolution or a product of x with the weights w, its inputs in the plan's precision: with
 // bfloat16 they are rounded to it, summed up in float32 within the engine's products, and the result is widened to
-// float32 again; where a convolution is several products, each one's sums are rounded before they are added. Weights, normalisation, activation, loss and optimiser stay in float32, and gradients are added up
-// over the parts of a batch in it.
+// float32 again; where a convolution is several products, each one's sums are rounded before they are added. Weights,
+// normalisation, activation, loss and optimiser stay in float32, and gradients are added up over the parts of a batch
+// in it.
 func (p plan) inPrecision(apply func(x, w *graph.Node) *graph.Node) func(x, w *graph.Node) *graph.Node {
 	if p.settings.Precision != engine.BFloat16 {
 		return apply
