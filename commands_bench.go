@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hounsfield/experiments"
+	"hounsfield/experiments/progress"
 )
 
 func benchCommand() *cobra.Command {
@@ -34,7 +35,7 @@ func benchStepCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Command = "hounsfield " + strings.Join(os.Args[1:], " ")
-			o.Progress = experiments.NewProgress(os.Stderr)
+			o.Progress = progress.New(os.Stderr)
 			return experiments.Bench(cmd.Context(), o, os.Stdout)
 		},
 	}

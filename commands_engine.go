@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hounsfield/experiments"
+	"hounsfield/experiments/progress"
 )
 
 func backendsCommand() *cobra.Command {
@@ -17,7 +18,7 @@ func backendsCommand() *cobra.Command {
 		Short: "Test the compute engines: which are usable here, how fast, and why the others are not",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return experiments.Backends(cmd.Context(), asJSON, experiments.NewProgress(os.Stderr), os.Stdout)
+			return experiments.Backends(cmd.Context(), asJSON, progress.New(os.Stderr), os.Stdout)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
@@ -35,7 +36,7 @@ func setupCommand() *cobra.Command {
 		ValidArgs: []string{"onnx", "xla"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Engine = args[0]
-			return experiments.Setup(cmd.Context(), o, experiments.NewProgress(os.Stderr), os.Stdout)
+			return experiments.Setup(cmd.Context(), o, progress.New(os.Stderr), os.Stdout)
 		},
 	}
 	cmd.Flags().BoolVar(&o.CUDA, "cuda", false, "with xla: for NVIDIA devices (3 GB with NVIDIA's libraries)")

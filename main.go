@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"hounsfield/experiments"
+	"hounsfield/experiments/progress"
 )
 
 // source is the program's own code, which names the runs it makes.
@@ -82,7 +83,7 @@ func environment(runs, mirror string, jobs int) (experiments.Env, error) {
 	}
 	dataCode, err := experiments.HashSource(source, "datasets/volume", "datasets/phantom", "datasets/dicom", "datasets/nifti", "datasets/prepare")
 	return experiments.Env{Runs: runs, Mirror: mirror, Jobs: jobs, Cache: experiments.DefaultCache(), Code: code, DataCode: dataCode,
-		Progress: experiments.NewProgress(os.Stderr)}, err
+		Progress: progress.New(os.Stderr)}, err
 }
 
 func runCommand() *cobra.Command {
@@ -128,7 +129,7 @@ func prepareCommand() *cobra.Command {
 		Short: "Turn a folder tree of DICOM CT and RTSTRUCT into volumes, masks, cubes and a table",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Folder, o.Progress = args[0], experiments.NewProgress(os.Stderr)
+			o.Folder, o.Progress = args[0], progress.New(os.Stderr)
 			return experiments.Prepare(cmd.Context(), o, os.Stdout)
 		},
 	}
@@ -147,7 +148,7 @@ func predictCommand() *cobra.Command {
 		Short: "Score the patients in a folder tree of DICOM with a trained run",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Run, o.Folder, o.Progress = args[0], args[1], experiments.NewProgress(os.Stderr)
+			o.Run, o.Folder, o.Progress = args[0], args[1], progress.New(os.Stderr)
 			return experiments.Predict(cmd.Context(), o, os.Stdout)
 		},
 	}
@@ -201,7 +202,7 @@ func fetchCommand() *cobra.Command {
 		Short: "Download a public data set, or copy it from a mirror, and verify every file",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return experiments.Fetch(cmd.Context(), args[0], dest, mirror, experiments.NewProgress(os.Stderr), os.Stdout)
+			return experiments.Fetch(cmd.Context(), args[0], dest, mirror, progress.New(os.Stderr), os.Stdout)
 		},
 	}
 	cmd.Flags().StringVar(&mirror, "mirror", "", "copy from this folder instead of the network")

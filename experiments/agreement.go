@@ -9,6 +9,7 @@ import (
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
+	"hounsfield/experiments/scoring"
 	"hounsfield/stats"
 )
 
@@ -83,7 +84,7 @@ func agreementGroups(s *study, ev *evaluation, without []string) []agreementGrou
 	group := func(name string, of func(i int) bool) agreementGroup {
 		g := agreementGroup{name: name}
 		for _, i := range s.cohort.Of(datasets.Test) {
-			if hasScore(s.scores[i]) && of(i) {
+			if scoring.Known(s.scores[i]) && of(i) {
 				g.patients = append(g.patients, i)
 				g.original, g.rerun = append(g.original, s.original[i]), append(g.rerun, s.scores[i])
 				g.alive = append(g.alive, ev.outcomes[i].Alive2yr)
@@ -91,7 +92,7 @@ func agreementGroups(s *study, ev *evaluation, without []string) []agreementGrou
 		}
 		return g
 	}
-	released := func(i int) bool { return hasScore(s.original[i]) }
+	released := func(i int) bool { return scoring.Known(s.original[i]) }
 	out := []agreementGroup{group(groupReleased, released)}
 	left := slices.DeleteFunc(slices.Clone(without), func(id string) bool {
 		return !slices.ContainsFunc(out[0].patients, func(i int) bool { return s.cohort.Patients[i].ID == id })
@@ -150,7 +151,7 @@ func agreementMetrics(g, released agreementGroup, cut float64) ([]Metric, error)
 	original, rerun, dead := g.labelled()
 	m.alive(dead)
 	m.auc(metricAUCRerun, rerun, dead)
-	if hasScore(g.original[0]) { // then all patients of the group have a released score
+	if scoring.Known(g.original[0]) { // then all patients of the group have a released score
 		m.auc(metricAUCOriginal, original, dead)
 		m.try(func() error {
 			d, err := stats.DeLongPaired(rerun, original, dead, Level)
@@ -192,7 +193,7 @@ func (m *agreementSteps) try(step func() error) {
 func (m *agreementSteps) add(err error, name, method string, n int, value, low, high, p float64) {
 	if err == nil {
 		m.out = append(m.out, Metric{Name: name, Role: string(datasets.Test), ScoredBy: m.group, N: n,
-			Value: value, Low: finite(low), High: finite(high), P: finite(p), Method: method})
+			Value: value, Low: table.Finite(low), High: table.Finite(high), P: table.Finite(p), Method: method})
 	}
 }
 
@@ -285,14 +286,14 @@ func agreementTableOf(metrics []Metric, provenance map[string]string) (*table.Ta
 		{Name: "p", Type: table.Float64, Nullable: true},
 		{Name: "method", Type: table.String},
 	}}, provenance, map[string]any{
-		"metric": columnOf(metrics, func(m Metric) string { return m.Name }),
-		"group":  columnOf(metrics, func(m Metric) string { return m.ScoredBy }),
-		"n":      columnOf(metrics, func(m Metric) int64 { return int64(m.N) }),
-		"value":  columnOf(metrics, func(m Metric) table.Null[float64] { return finite(m.Value) }),
-		"low":    columnOf(metrics, func(m Metric) table.Null[float64] { return m.Low }),
-		"high":   columnOf(metrics, func(m Metric) table.Null[float64] { return m.High }),
-		"p":      columnOf(metrics, func(m Metric) table.Null[float64] { return m.P }),
-		"method": columnOf(metrics, func(m Metric) string { return m.Method }),
+		"metric": table.ColumnOf(metrics, func(m Metric) string { return m.Name }),
+		"group":  table.ColumnOf(metrics, func(m Metric) string { return m.ScoredBy }),
+		"n":      table.ColumnOf(metrics, func(m Metric) int64 { return int64(m.N) }),
+		"value":  table.ColumnOf(metrics, func(m Metric) table.Null[float64] { return table.Finite(m.Value) }),
+		"low":    table.ColumnOf(metrics, func(m Metric) table.Null[float64] { return m.Low }),
+		"high":   table.ColumnOf(metrics, func(m Metric) table.Null[float64] { return m.High }),
+		"p":      table.ColumnOf(metrics, func(m Metric) table.Null[float64] { return m.P }),
+		"method": table.ColumnOf(metrics, func(m Metric) string { return m.Method }),
 	})
 }
 
@@ -300,11 +301,11 @@ func agreementTableOf(metrics []Metric, provenance map[string]string) (*table.Ta
 func repeatsTableOf(s *study, cut float64, provenance map[string]string) (*table.Table, error) {
 	rows := s.cohort.Of(datasets.Test)
 	score := func(of []float64) []table.Null[float64] {
-		return columnOf(rows, func(i int) table.Null[float64] { return finite(of[i]) })
+		return table.ColumnOf(rows, func(i int) table.Null[float64] { return table.Finite(of[i]) })
 	}
 	group := func(of []float64) []table.Null[string] {
-		return columnOf(rows, func(i int) table.Null[string] {
-			if !hasScore(of[i]) {
+		return table.ColumnOf(rows, func(i int) table.Null[string] {
+			if !scoring.Known(of[i]) {
 				return table.Null[string]{}
 			}
 			return table.Some(groupName(of[i] > cut))
@@ -318,7 +319,7 @@ func repeatsTableOf(s *study, cut float64, provenance map[string]string) (*table
 		{Name: "original_risk_group", Type: table.String, Nullable: true, Allowed: sides},
 		{Name: "rerun_risk_group", Type: table.String, Nullable: true, Allowed: sides},
 	}}, provenance, map[string]any{
-		"patient_id":          columnOf(rows, func(i int) string { return s.cohort.Patients[i].ID }),
+		"patient_id":          table.ColumnOf(rows, func(i int) string { return s.cohort.Patients[i].ID }),
 		"original":            score(s.original),
 		"rerun":               score(s.scores),
 		"original_risk_group": group(s.original),

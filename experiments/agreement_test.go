@@ -11,6 +11,7 @@ import (
 	"hounsfield/datasets"
 	"hounsfield/datasets/catalog"
 	"hounsfield/datasets/table"
+	"hounsfield/experiments/scoring"
 	"hounsfield/stats/golden"
 )
 
@@ -238,7 +239,7 @@ func TestAgreementNeedsBoth(t *testing.T) {
 	if err := r.agreement(s, ev); err != nil || ev.sections != nil || ev.agreed != nil {
 		t.Errorf("%v, %v", ev.sections, err)
 	}
-	s.original = orNaN(len(original))
+	s.original = scoring.NaN(len(original))
 	if err := r.agreement(s, ev); err == nil || !strings.Contains(err.Error(), "nothing to compare") {
 		t.Errorf("got %v", err)
 	}
@@ -257,7 +258,7 @@ func TestAgreementReading(t *testing.T) {
 		return b.String()
 	}
 	m := func(name, group string, value, low, high, p float64) Metric {
-		return Metric{Name: name, Role: "test", ScoredBy: group, N: 100, Value: value, Low: finite(low), High: finite(high), P: finite(p)}
+		return Metric{Name: name, Role: "test", ScoredBy: group, N: 100, Value: value, Low: table.Finite(low), High: table.Finite(high), P: table.Finite(p)}
 	}
 	auc := []Metric{m(metricAUCOriginal, groupReleased, 0.7, 0.6, 0.8, 0.01), m(metricAUCRerun, groupReleased, 0.6, 0.5, 0.7, 0.01)}
 	if s := read(append(auc, m(metricAUCDifference, groupReleased, -0.1, -0.15, -0.05, 0.001))...); !strings.Contains(s, "a difference beyond chance") {

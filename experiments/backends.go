@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"hounsfield/experiments/progress"
 	"hounsfield/models/engine"
 	"hounsfield/models/engine/install"
 )
@@ -27,7 +28,7 @@ type backendRow struct {
 
 // Backends tests the compute engines and lists which are usable here and why the others are not: a table for people, or
 // JSON with the engine that auto takes and one entry for each engine.
-func Backends(ctx context.Context, asJSON bool, p *Progress, w io.Writer) error {
+func Backends(ctx context.Context, asJSON bool, p *progress.Progress, w io.Writer) error {
 	p.Say("testing each engine, about two seconds for each that is usable")
 	reports := engine.Survey(ctx)
 	if err := ctx.Err(); err != nil {
@@ -97,7 +98,7 @@ type SetupOptions struct {
 }
 
 // Setup installs the library of an engine in the user's folder, on request only.
-func Setup(ctx context.Context, o SetupOptions, p *Progress, w io.Writer) error {
+func Setup(ctx context.Context, o SetupOptions, p *progress.Progress, w io.Writer) error {
 	name, ok := map[string]string{"onnx": engine.ONNX, "xla": engine.XLACPU}[o.Engine]
 	if !ok {
 		return &install.Error{What: fmt.Sprintf("%q is no engine with a library", o.Engine), Next: "set up onnx or xla"}
@@ -108,7 +109,7 @@ func Setup(ctx context.Context, o SetupOptions, p *Progress, w io.Writer) error 
 		}
 		name = engine.XLACUDA
 	}
-	in, err := install.Library(ctx, install.Options{Engine: name, File: o.File, Progress: p.downloads()})
+	in, err := install.Library(ctx, install.Options{Engine: name, File: o.File, Progress: p.Downloads()})
 	if err != nil {
 		return err
 	}
@@ -120,17 +121,4 @@ func Setup(ctx context.Context, o SetupOptions, p *Progress, w io.Writer) error 
 	}
 	_, err = fmt.Fprintf(w, "  tested: %s, %.0f GFLOP/s, relative error %.1g; set backend: %s to use it\n", r.Version, r.Test.GFLOPs, r.Test.Error, r.Engine)
 	return err
-}
-
-// downloads shows what an installation does.
-func (p *Progress) downloads() func(what string, done, total int64) {
-	show, now := p.bytes(), ""
-	return func(what string, done, total int64) {
-		if total > 0 {
-			show(what, done, total)
-		} else if what != now { // nobody knows how much is to come
-			p.Say("%s", what)
-		}
-		now = what
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"hounsfield/experiments/progress"
 	"hounsfield/models/engine"
 )
 
@@ -34,7 +35,7 @@ type BenchOptions struct {
 	Limit    time.Duration // of one measurement
 	JSON     string        // file to add the results to; "" for none
 	Command  string        // as typed, for the record
-	Progress *Progress
+	Progress *progress.Progress
 }
 
 // allEngines stands for every engine of this build whose library is installed.

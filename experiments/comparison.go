@@ -10,6 +10,7 @@ import (
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
+	"hounsfield/experiments/scoring"
 	"hounsfield/stats"
 )
 
@@ -133,7 +134,7 @@ func compare(ctx context.Context, s *study, ev *evaluation, rivals []predictor, 
 		var network, other []float64
 		var dead []bool
 		for _, i := range test {
-			if alive := ev.outcomes[i].Alive2yr; alive.Valid && hasScore(s.scores[i]) && hasScore(p.scores[i]) {
+			if alive := ev.outcomes[i].Alive2yr; alive.Valid && scoring.Known(s.scores[i]) && scoring.Known(p.scores[i]) {
 				network, other, dead = append(network, s.scores[i]), append(other, p.scores[i]), append(dead, !alive.V)
 			}
 		}

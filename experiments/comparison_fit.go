@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"hounsfield/datasets"
+	"hounsfield/experiments/scoring"
 	"hounsfield/models/crossval"
 	"hounsfield/models/forest"
 	"hounsfield/models/linear"
@@ -54,7 +55,7 @@ func rows(x [][]float64, patients []int) [][]float64 {
 
 // scatter puts scores of some patients in their places; the others have none.
 func scatter(n int, patients []int, scores []float64) []float64 {
-	out := orNaN(n)
+	out := scoring.NaN(n)
 	for k, i := range patients {
 		out[i] = scores[k]
 	}
@@ -194,7 +195,7 @@ func clinicalForest(ctx context.Context, s *study, ev *evaluation, c ComparisonC
 		return nil, err
 	}
 	// A patient's score is the mean over the repeats, each by a forest that had not seen the patient.
-	return scatter(len(s.cohort.Patients), patients, meanScores(result.Scores)), nil
+	return scatter(len(s.cohort.Patients), patients, scoring.Mean(result.Scores)), nil
 }
 
 // clinicalColumns turns clinical columns into numbers: categories are numbered in the

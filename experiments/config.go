@@ -23,6 +23,7 @@ import (
 	"hounsfield/datasets/phantom"
 	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
+	"hounsfield/experiments/analysis"
 	"hounsfield/models/cnn"
 	"hounsfield/models/engine"
 )
@@ -47,6 +48,10 @@ type Config struct {
 	Evaluation EvaluationConfig `yaml:"evaluation"`
 	Comparison ComparisonConfig `yaml:"comparison"`
 	References []Reference      `yaml:"references"` // published figures to stand beside ours
+
+	// Analyses beyond the metrics, by name (see package analysis), in the order of the report.
+	Analyses []string          `yaml:"analyses"`
+	Analysis analysis.Settings `yaml:"analysis"`
 }
 
 // DataConfig says where patients come from.
@@ -154,6 +159,8 @@ func Default() Config {
 		Compute:    engine.Settings{Lowering: engine.Auto, Precision: engine.Float32, Devices: 1},
 		Evaluation: EvaluationConfig{Bootstrap: 2000, BootstrapSeed: 1, RMSTDays: 730},
 		Comparison: ComparisonConfig{Predictors: []string{}, Features: 40, Trees: 500, Permutations: 1000, Folds: 5, Repeats: 5, Seed: 1},
+		Analyses:   []string{},
+		Analysis:   analysis.Defaults(),
 	}
 }
 
@@ -240,6 +247,9 @@ func (c Config) validate(file string) error {
 	}
 	if k := c.Comparison; k.Features < 1 || k.Trees < 1 || k.Permutations < 1 || k.Folds < 2 || k.Repeats < 1 {
 		return bad("comparison", "features, trees, permutations and repeats must be at least 1, folds at least 2")
+	}
+	if err := c.validateAnalyses(file, choice); err != nil {
+		return err
 	}
 	if c.Data.Source != SourceImported && c.Data.Imported != (ImportedConfig{}) {
 		return bad("data.imported", "file, sha256 and trained are for the folders that `hounsfield import` makes (data.source: imported); leave them out")

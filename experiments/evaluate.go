@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"hounsfield/datasets"
+	"hounsfield/datasets/table"
 	"hounsfield/experiments/report"
 	"hounsfield/stats"
 )
@@ -77,6 +78,7 @@ type evaluation struct {
 	survival *riskGroups        // of the test role; nil without survival times
 	agreed   []Metric           // a re-run against the original scores, ScoredBy naming the patients; nil without one
 	sections []report.Section   // of the report, by analyses beyond the metrics
+	found    []string           // their main findings, a line each
 }
 
 // riskGroups are the patients of one role split at the cut.
@@ -160,7 +162,7 @@ func (ev *evaluation) auc(base Metric, scores []float64, dead []bool, full bool,
 	base.N, base.Events = delong.N, delong.Positives
 	add := func(name, method string, value, low, high, p float64) {
 		m := base
-		m.Name, m.Method, m.Value, m.Low, m.High, m.P = name, method, value, finite(low), finite(high), finite(p)
+		m.Name, m.Method, m.Value, m.Low, m.High, m.P = name, method, value, table.Finite(low), table.Finite(high), table.Finite(p)
 		ev.metrics = append(ev.metrics, m)
 	}
 	add(metricAUC, "DeLong; p two-sided against 0.5", delong.AUC, delong.Low, delong.High, delong.P)
@@ -210,7 +212,7 @@ func (ev *evaluation) followUp(s *study, role datasets.Role, cohort string, pati
 	base := Metric{Role: string(role), Cohort: cohort, ScoredBy: s.scoredBy, N: len(days), Events: g.low.Deaths + g.high.Deaths}
 	add := func(name, method string, value, low, high, p float64) {
 		m := base
-		m.Name, m.Method, m.Value, m.Low, m.High, m.P = name, method, value, finite(low), finite(high), finite(p)
+		m.Name, m.Method, m.Value, m.Low, m.High, m.P = name, method, value, table.Finite(low), table.Finite(high), table.Finite(p)
 		ev.metrics = append(ev.metrics, m)
 	}
 	nan := math.NaN()

@@ -5,7 +5,9 @@ import (
 	"math"
 
 	"hounsfield/datasets"
+	"hounsfield/datasets/table"
 	"hounsfield/experiments/figure"
+	"hounsfield/experiments/scoring"
 	"hounsfield/stats"
 )
 
@@ -36,7 +38,7 @@ func (r *runner) figures(s *study, ev *evaluation) ([]drawn, error) {
 // labelled are the scores and labels of one role.
 func labelled(s *study, ev *evaluation, role datasets.Role, values []float64) (scores []float64, dead []bool) {
 	for _, i := range s.cohort.Of(role) {
-		if alive := ev.outcomes[i].Alive2yr; alive.Valid && hasScore(values[i]) {
+		if alive := ev.outcomes[i].Alive2yr; alive.Valid && scoring.Known(values[i]) {
 			scores, dead = append(scores, values[i]), append(dead, !alive.V)
 		}
 	}
@@ -103,7 +105,7 @@ func (r *runner) survivalFigure(s *study, ev *evaluation) (*drawn, error) {
 			Median: &figure.Estimate{Value: c.Median}}
 		for _, i := range s.cohort.Of(datasets.Test) {
 			o := ev.outcomes[i]
-			if o.SurvivalDays.Valid && o.Event.Valid && hasScore(s.scores[i]) && (s.scores[i] > ev.cut) == high {
+			if o.SurvivalDays.Valid && o.Event.Valid && scoring.Known(s.scores[i]) && (s.scores[i] > ev.cut) == high {
 				out.FollowUp, out.Died = append(out.FollowUp, o.SurvivalDays.V), append(out.Died, o.Event.V)
 			}
 		}
@@ -114,7 +116,7 @@ func (r *runner) survivalFigure(s *study, ev *evaluation) (*drawn, error) {
 	if g.logRank != nil {
 		plot.LogRankP = &g.logRank.P
 	}
-	if hr := g.hazard; hr != nil && finite(hr.Low).Valid && finite(hr.High).Valid {
+	if hr := g.hazard; hr != nil && table.Finite(hr.Low).Valid && table.Finite(hr.High).Valid {
 		plot.HazardRatio = &figure.Estimate{Value: hr.HR, Low: hr.Low, High: hr.High}
 	}
 	svg, err := figure.KaplanMeier(plot)
@@ -168,7 +170,7 @@ func (r *runner) flowFigure(s *study, ev *evaluation) (*drawn, error) {
 	read := len(s.cohort.Patients)
 	lost := map[string]int{}
 	for i := range s.cohort.Patients {
-		if !hasScore(s.scores[i]) {
+		if !scoring.Known(s.scores[i]) {
 			lost["no score"]++
 		} else if !ev.outcomes[i].Alive2yr.Valid {
 			lost["no two-year label"]++

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hounsfield/experiments/progress"
 	"hounsfield/models/cnn"
 )
 
@@ -119,7 +120,7 @@ func TestCutCheckpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env.Progress = NewProgress(log)
+	env.Progress = progress.New(log)
 	done := run(t, cfg, env)
 	said, err := os.ReadFile(log.Name())
 	if err != nil || !strings.Contains(string(said), "warning: ") || !strings.Contains(string(said), "epoch-0003.ckpt") {

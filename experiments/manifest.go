@@ -39,16 +39,21 @@ type Manifest struct {
 	Modules    map[string]string `json:"modules"` // module path to version
 	Backend    Backend           `json:"backend"`
 	Seeds      []int64           `json:"seeds"`
-	Inputs     []Input           `json:"inputs"`
-	Init       *Init             `json:"init,omitempty"` // nil when networks began with random weights
-	Started    time.Time         `json:"started"`
-	Finished   *time.Time        `json:"finished,omitempty"`
-	Stages     []StageTime       `json:"stages"`
+	// Training is the part of the hash that decides the networks: runs that have it in
+	// common share them.
+	Training string      `json:"training,omitempty"`
+	Networks string      `json:"networks,omitempty"` // the run folder they were taken from; empty when trained here
+	Inputs   []Input     `json:"inputs"`
+	Init     *Init       `json:"init,omitempty"` // nil when networks began with random weights
+	Started  time.Time   `json:"started"`
+	Finished *time.Time  `json:"finished,omitempty"`
+	Stages   []StageTime `json:"stages"`
 	// TestOpened tells when the outcomes of the test role were first read and which
 	// scores had been fixed by then. A run that is continued may read them again
 	// only with the very same scores.
 	TestOpened *TestOpening      `json:"test_opened,omitempty"`
-	Outputs    map[string]string `json:"outputs,omitempty"` // path in the folder to sha256
+	Findings   []string          `json:"findings,omitempty"` // of the analyses, a line each
+	Outputs    map[string]string `json:"outputs,omitempty"`  // path in the folder to sha256
 }
 
 // Backend is the engine that computed the run, and how.

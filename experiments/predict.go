@@ -14,6 +14,8 @@ import (
 	"hounsfield/datasets/prepare"
 	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
+	"hounsfield/experiments/progress"
+	"hounsfield/experiments/scoring"
 	"hounsfield/models/cnn"
 	"hounsfield/models/engine"
 	"hounsfield/stats"
@@ -25,7 +27,7 @@ type PredictOptions struct {
 	Dataset     string   // catalog entry whose ROI rule holds
 	ROI         []string // overrides the entry's rule
 	Out         string   // also write the scores there (.arrow or .parquet); "" = print only
-	Progress    *Progress
+	Progress    *progress.Progress
 }
 
 // Predict scores every patient in a folder tree of DICOM with the networks of a
@@ -96,11 +98,11 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if bySeed[k], err = scoreCubes(ctx, eng, net, cubes, cfg.Cube.Size); err != nil {
+		if bySeed[k], err = scoring.One(ctx, eng, net, cubes, cfg.Cube.Size); err != nil {
 			return err
 		}
 	}
-	scores := meanScores(bySeed)
+	scores := scoring.Mean(bySeed)
 	fmt.Fprintf(w, "run %s: %d network(s), %s\n", filepath.Base(o.Run), len(cfg.Seeds), peers.words())
 	for i, p := range patients {
 		low, high := spread(bySeed, i)
@@ -148,26 +150,6 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	return err
 }
 
-// scoreCubes scores cubes with one network; a nil cube has the score NaN.
-func scoreCubes(ctx context.Context, e *engine.Engine, net *cnn.Model, cubes []*volume.Cube, size int) ([]float64, error) {
-	scores := orNaN(len(cubes))
-	var there []int
-	var present []*volume.Cube
-	for i, c := range cubes {
-		if c != nil {
-			there, present = append(there, i), append(present, c)
-		}
-	}
-	got, err := net.Scores(ctx, e, networkInputs(present, size))
-	if err != nil {
-		return nil, err
-	}
-	for k, i := range there {
-		scores[i] = got[k]
-	}
-	return scores, nil
-}
-
 // scoreWords say what the score of a config's networks is. A probability at two years it is
 // not where Cox's likelihood was learned, which knows the order of hazards only.
 func (c Config) scoreWords() string {
@@ -175,18 +157,6 @@ func (c Config) scoreWords() string {
 		return "risk of death as an order, no probability,"
 	}
 	return "risk of death at two years"
-}
-
-// networkInputs are the central cubes, normalised to 0..1, z, y, x.
-func networkInputs(cubes []*volume.Cube, size int) [][]float32 {
-	out := make([][]float32, len(cubes))
-	for i, c := range cubes {
-		out[i] = c.Central(size)
-		for k, hu := range out[i] {
-			out[i][k] = volume.Normalise(hu)
-		}
-	}
-	return out
 }
 
 // peers are the run's tune patients, whom a score is compared with.
@@ -230,7 +200,7 @@ func tuneScores(run string) ([]float64, error) {
 	}
 	var out []float64
 	for i, role := range t.Strings("role") {
-		if v := t.Float64s("score")[i]; role == string(datasets.Tune) && hasScore(v) {
+		if v := t.Float64s("score")[i]; role == string(datasets.Tune) && scoring.Known(v) {
 			out = append(out, v)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"hounsfield/datasets/catalog"
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/prepare"
+	"hounsfield/experiments/progress"
 )
 
 // PrepareOptions are the choices of `hounsfield prepare`.
@@ -19,7 +20,7 @@ type PrepareOptions struct {
 	ROI         []string // overrides the entry's rule
 	NoVolumes   bool
 	Jobs        int
-	Progress    *Progress
+	Progress    *progress.Progress
 }
 
 // Prepare turns a folder tree of DICOM into cubes, pictures and tables and prints

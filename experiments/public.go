@@ -6,14 +6,13 @@ import (
 	"io"
 	"text/tabwriter"
 
-	"github.com/schollz/progressbar/v3"
-
 	"hounsfield/datasets/catalog"
+	"hounsfield/experiments/progress"
 )
 
 // Fetch downloads a public data set into dest, or copies it from a mirror, and
 // verifies every file by size and sha256. A file that is there and whole is left.
-func Fetch(ctx context.Context, name, dest, mirror string, p *Progress, w io.Writer) error {
+func Fetch(ctx context.Context, name, dest, mirror string, p *progress.Progress, w io.Writer) error {
 	entry, err := catalog.Load(name)
 	if err != nil {
 		return err
@@ -27,36 +26,12 @@ func Fetch(ctx context.Context, name, dest, mirror string, p *Progress, w io.Wri
 	for _, c := range entry.Cite {
 		fmt.Fprintf(w, "cite: %s\n", c)
 	}
-	err = catalog.Fetch(ctx, entry, dest, catalog.FetchOptions{Mirror: mirror, Progress: p.bytes()})
+	err = catalog.Fetch(ctx, entry, dest, catalog.FetchOptions{Mirror: mirror, Progress: p.Bytes()})
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "%d files of %s verified in %s\n", len(entry.Files), name, dest)
 	return err
-}
-
-// bytes shows the bytes of one file after another.
-func (p *Progress) bytes() func(path string, done, total int64) {
-	var bar *progressbar.ProgressBar
-	current := ""
-	return func(path string, done, total int64) {
-		if p == nil {
-			return
-		}
-		if path != current {
-			current, bar = path, nil
-			if p.terminal {
-				bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(path),
-					progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
-			}
-		}
-		if bar != nil {
-			_ = bar.Set64(done) // a bar that cannot be drawn stops nothing
-		}
-		if done == total {
-			p.Say("%s: %d bytes", path, total)
-		}
-	}
 }
 
 // ListDatasets prints every data set of the catalog and whether its files are here.

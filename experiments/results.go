@@ -26,7 +26,7 @@ func (d *Done) Print(w io.Writer) error {
 	if d.Already {
 		fmt.Fprintln(w, "This run was done before; nothing was computed.")
 	}
-	for _, line := range summaryLines(d.Metrics) {
+	for _, line := range append(summaryLines(d.Metrics), d.Findings...) {
 		fmt.Fprintln(w, line)
 	}
 	_, err := fmt.Fprintf(w, "\nreport:      %s\npredictions: %s\nmetrics:     %s\nfigures:     %s\n\nResearch software, not a medical device.\n",

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"hounsfield/datasets"
+	"hounsfield/experiments/progress"
+	"hounsfield/experiments/scoring"
 	"hounsfield/models/cnn"
 	"hounsfield/models/engine"
 )
@@ -21,13 +22,13 @@ import (
 // number, and the runs that training.init_from is looked for in; code and initial
 // weights are part of the run's hash.
 type Env struct {
-	Runs     string    // folder that holds run folders
-	Mirror   string    // --mirror: data folder to read instead of the fetched one; "" = look it up
-	Cache    string    // folder for cubes, kept between runs
-	Code     string    // sha256 of the program's source files
-	DataCode string    // sha256 of those that make cubes; a change makes them anew
-	Jobs     int       // workers; 0 = all cores
-	Progress *Progress // nil = silent
+	Runs     string             // folder that holds run folders
+	Mirror   string             // --mirror: data folder to read instead of the fetched one; "" = look it up
+	Cache    string             // folder for cubes, kept between runs
+	Code     string             // sha256 of the program's source files
+	DataCode string             // sha256 of those that make cubes; a change makes them anew
+	Jobs     int                // workers; 0 = all cores
+	Progress *progress.Progress // nil = silent
 }
 
 // Done is what a run leaves.
@@ -35,7 +36,9 @@ type Done struct {
 	Dir     string // the run folder
 	Already bool   // the run was there before and nothing was computed
 	Metrics []Metric
-	Config  Config
+	// Findings are the main ones of the analyses, a line each.
+	Findings []string
+	Config   Config
 }
 
 // Run runs an experiment, or continues it where it stopped, or finds it done. The
@@ -75,6 +78,16 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 		return nil, err
 	}
 	inputs := append(src.inputs(), from.inputs()...)
+	training, err := identityOf(trainingOf(cfg), backend)
+	if err != nil {
+		return nil, err
+	}
+	trainingHash := runHash(training, inputs, env.Code, backend.identity())
+	more, err := analysisInputs(cfg)
+	if err != nil {
+		return nil, err
+	}
+	inputs = append(inputs, more...)
 	identity, err := identityOf(cfg, backend)
 	if err != nil {
 		return nil, err
@@ -97,10 +110,13 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 		if err != nil {
 			return nil, fmt.Errorf("the run in %s says it is done, but its metrics cannot be read: %w; delete the folder and run again", f.Dir, err)
 		}
-		return &Done{Dir: f.Dir, Already: true, Metrics: metrics, Config: cfg}, nil
+		return &Done{Dir: f.Dir, Already: true, Metrics: metrics, Findings: f.Manifest.Findings, Config: cfg}, nil
 	}
 	if err := writeFile(f.path("config.yaml"), resolved); err != nil {
 		return nil, err
+	}
+	if eng != nil {
+		f.Manifest.Training = trainingHash
 	}
 	if err := f.begin(env, backend, cfg, inputs, from.record()); err != nil {
 		return nil, err
@@ -113,7 +129,7 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	metrics, err := r.run(ctx, src)
 	switch {
 	case err == nil:
-		return &Done{Dir: f.Dir, Metrics: metrics, Config: cfg}, nil
+		return &Done{Dir: f.Dir, Metrics: metrics, Findings: f.Manifest.Findings, Config: cfg}, nil
 	case ctx.Err() != nil:
 		return nil, fmt.Errorf("stopped; type the same command again to go on from here: %w", ctx.Err())
 	default:
@@ -129,6 +145,7 @@ type runner struct {
 	engine    *engine.Engine
 	from      *origin // where the networks begin; nil for random weights
 	onEpoch   func(cnn.EpochRecord)
+	networks  *scoring.Networks   // once trained; nil when nothing is trained
 	histories [][]cnn.EpochRecord // aligned with cfg.Seeds; nil when nothing is trained
 }
 
@@ -157,9 +174,15 @@ func (r *runner) run(ctx context.Context, src source) ([]Metric, error) {
 	if err := r.folder.stage("evaluate", func() (err error) { ev, err = r.evaluate(ctx, s); return err }); err != nil {
 		return nil, err
 	}
+	for _, name := range r.cfg.Analyses {
+		if err := r.folder.stage("analysis "+name, func() error { return r.analyse(ctx, name, s, ev) }); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.folder.stage("figures and report", func() error { return r.report(s, ev) }); err != nil {
 		return nil, err
 	}
+	r.folder.Manifest.Findings = ev.found
 	return ev.metrics, r.folder.finish()
 }
 
@@ -204,7 +227,7 @@ func (r *runner) evaluate(ctx context.Context, s *study) (*evaluation, error) {
 		r.folder.writeTable(metricsTable, metrics, true),
 		s.cohort.Write(r.folder.path(tablesDir, cohortTable+".arrow"), p),
 		s.cohort.Write(r.folder.path(tablesDir, cohortTable+".parquet"), p),
-		datasets.WriteExclusions(r.folder.path(tablesDir, exclusionsTable+".arrow"), s.exclusions, p),
+		r.writeExclusions(s),
 	); err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"hounsfield/datasets/phantom"
 	"hounsfield/datasets/prepare"
 	"hounsfield/datasets/volume"
+	"hounsfield/experiments/scoring"
 )
 
 // source is where a study's patients come from.
@@ -48,6 +49,9 @@ type study struct {
 
 	cubes []*volume.Cube // nil for published scores; an entry is nil for a patient without a cube
 	truth []float64      // the phantom's log hazard; nil for real patients
+
+	images datasets.Images  // the scans behind the cubes; nil where there are none
+	made   *phantom.Phantom // nil for real patients
 
 	original    []float64 // the released scores that scores are a re-run of; NaN where there is none, nil when they are no re-run
 	scores      []float64 // risk of death, higher is worse; NaN where there is none
@@ -149,8 +153,8 @@ func (p *phantomSource) inputs() []Input {
 }
 
 func (p *phantomSource) study(ctx context.Context) (*study, error) {
-	s := &study{cohort: p.made.Cohort(), truth: p.made.TrueRisk(), scoredBy: scoredByNetwork, scoreSource: "the run's networks"}
-	s.scores = orNaN(p.made.Len())
+	s := &study{cohort: p.made.Cohort(), truth: p.made.TrueRisk(), made: p.made, images: p.made.Images(), scoredBy: scoredByNetwork, scoreSource: "the run's networks"}
+	s.scores = scoring.NaN(p.made.Len())
 	spec := p.cfg.cubeSpec()
 	cubes, lost, err := makeCubes(ctx, p.env, "building the phantom cohort", p.made.Len(), func(i int) (cubeJob, bool) {
 		patient, spec := s.cohort.Patients[i], spec
@@ -244,9 +248,6 @@ func makeCubes(ctx context.Context, env Env, what string, n int, job func(i int)
 	}
 	return cubes, lost, nil
 }
-
-// hasScore says whether a score is there.
-func hasScore(v float64) bool { return !math.IsNaN(v) }
 
 // cut makes one phantom patient's cube: straight from the voxels, or by way of DICOM
 // files that are written, read back and removed.

@@ -14,6 +14,7 @@ import (
 	"hounsfield/datasets/prepare"
 	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
+	"hounsfield/experiments/scoring"
 )
 
 // preparedSource joins scans that `hounsfield prepare` made ready to a catalog
@@ -79,7 +80,7 @@ func (p *preparedSource) study(ctx context.Context) (*study, error) {
 	for i, id := range images.Strings("patient_id") {
 		rows[id] = i
 	}
-	s := &study{cohort: cohort, scoredBy: scoredByNetwork, scoreSource: "the run's networks", scores: orNaN(len(cohort.Patients))}
+	s := &study{cohort: cohort, scoredBy: scoredByNetwork, scoreSource: "the run's networks", scores: scoring.NaN(len(cohort.Patients))}
 	for _, patient := range cohort.Patients {
 		if _, ok := rows[patient.ID]; !ok {
 			s.exclusions = append(s.exclusions, datasets.Exclusion{Patient: patient.ID, Cohort: patient.Cohort, Stage: "image",

@@ -10,6 +10,7 @@ import (
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
 	"hounsfield/experiments/report"
+	"hounsfield/experiments/scoring"
 	"hounsfield/stats"
 )
 
@@ -58,7 +59,7 @@ func characteristicsOf(s *study, ev *evaluation, patients []int) (have []charact
 		absent = append(absent, lowerFirst(v.title))
 	}
 	numbers := func(of func(i int) datasets.Null[float64]) []float64 {
-		out := orNaN(n)
+		out := scoring.NaN(n)
 		for i := range out {
 			if v := of(i); v.Valid {
 				out[i] = v.V
@@ -233,7 +234,7 @@ func roleGroups(s *study) []roleGroup {
 	for _, role := range []datasets.Role{datasets.Train, datasets.Tune, datasets.Test} {
 		g := roleGroup{role: string(role)}
 		for _, i := range s.cohort.Of(role) {
-			if hasScore(s.scores[i]) {
+			if scoring.Known(s.scores[i]) {
 				g.patients = append(g.patients, i)
 			} else {
 				g.unscored++
@@ -512,28 +513,20 @@ func smdText(smd [2]float64) string {
 
 func tableOneOf(rows []tableOneRow, provenance map[string]string) (*table.Table, error) {
 	return table.New(tableOneSchema(), provenance, map[string]any{
-		"variable":       columnOf(rows, func(r tableOneRow) string { return r.variable }),
-		"level":          columnOf(rows, func(r tableOneRow) table.Null[string] { return nonEmpty(r.level) }),
-		"kind":           columnOf(rows, func(r tableOneRow) string { return r.kind }),
-		"unit":           columnOf(rows, func(r tableOneRow) table.Null[string] { return nonEmpty(r.unit) }),
-		"role":           columnOf(rows, func(r tableOneRow) string { return r.role }),
-		"n":              columnOf(rows, func(r tableOneRow) int64 { return int64(r.n) }),
-		"percent":        columnOf(rows, func(r tableOneRow) table.Null[float64] { return finite(r.percent) }),
-		"median":         columnOf(rows, func(r tableOneRow) table.Null[float64] { return finite(r.median) }),
-		"low":            columnOf(rows, func(r tableOneRow) table.Null[float64] { return finite(r.low) }),
-		"high":           columnOf(rows, func(r tableOneRow) table.Null[float64] { return finite(r.high) }),
-		"missing":        columnOf(rows, func(r tableOneRow) int64 { return int64(r.missing) }),
-		"smd_train_tune": columnOf(rows, func(r tableOneRow) table.Null[float64] { return finite(r.smd[0]) }),
-		"smd_train_test": columnOf(rows, func(r tableOneRow) table.Null[float64] { return finite(r.smd[1]) }),
+		"variable":       table.ColumnOf(rows, func(r tableOneRow) string { return r.variable }),
+		"level":          table.ColumnOf(rows, func(r tableOneRow) table.Null[string] { return nonEmpty(r.level) }),
+		"kind":           table.ColumnOf(rows, func(r tableOneRow) string { return r.kind }),
+		"unit":           table.ColumnOf(rows, func(r tableOneRow) table.Null[string] { return nonEmpty(r.unit) }),
+		"role":           table.ColumnOf(rows, func(r tableOneRow) string { return r.role }),
+		"n":              table.ColumnOf(rows, func(r tableOneRow) int64 { return int64(r.n) }),
+		"percent":        table.ColumnOf(rows, func(r tableOneRow) table.Null[float64] { return table.Finite(r.percent) }),
+		"median":         table.ColumnOf(rows, func(r tableOneRow) table.Null[float64] { return table.Finite(r.median) }),
+		"low":            table.ColumnOf(rows, func(r tableOneRow) table.Null[float64] { return table.Finite(r.low) }),
+		"high":           table.ColumnOf(rows, func(r tableOneRow) table.Null[float64] { return table.Finite(r.high) }),
+		"missing":        table.ColumnOf(rows, func(r tableOneRow) int64 { return int64(r.missing) }),
+		"smd_train_tune": table.ColumnOf(rows, func(r tableOneRow) table.Null[float64] { return table.Finite(r.smd[0]) }),
+		"smd_train_test": table.ColumnOf(rows, func(r tableOneRow) table.Null[float64] { return table.Finite(r.smd[1]) }),
 	})
-}
-
-func columnOf[R, V any](rows []R, cell func(R) V) []V {
-	out := make([]V, len(rows))
-	for i, r := range rows {
-		out[i] = cell(r)
-	}
-	return out
 }
 
 // nonEmpty makes an empty text null.

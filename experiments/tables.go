@@ -84,7 +84,7 @@ func metricsTableOf(metrics []Metric, provenance map[string]string) (*table.Tabl
 		"scored_by": pick(func(m Metric) string { return m.ScoredBy }),
 		"n":         count(func(m Metric) int { return m.N }),
 		"events":    count(func(m Metric) int { return m.Events }),
-		"value":     null(func(m Metric) table.Null[float64] { return finite(m.Value) }),
+		"value":     null(func(m Metric) table.Null[float64] { return table.Finite(m.Value) }),
 		"low":       null(func(m Metric) table.Null[float64] { return m.Low }),
 		"high":      null(func(m Metric) table.Null[float64] { return m.High }),
 		"p":         null(func(m Metric) table.Null[float64] { return m.P }),
@@ -210,14 +210,6 @@ func historyOf(seeds []int64, histories [][]cnn.EpochRecord, provenance map[stri
 		{Name: "best", Type: table.Bool, Description: "the best tune AUC (C where survival was learned) so far: these weights were kept"},
 	}}, provenance, map[string]any{"seed": seed, "epoch": epoch, "train_loss": trainLoss, "train_auc": trainAUC, "tune_loss": tuneLoss,
 		"tune_auc": tuneAUC, "tune_concordance": concordance, "learning_rate": rate, "best": best})
-}
-
-// finite makes NaN and infinities null.
-func finite(v float64) table.Null[float64] {
-	if v-v != 0 {
-		return table.Null[float64]{}
-	}
-	return table.Some(v)
 }
 
 // writeTable writes a table into the run folder, for Arrow readers and, where

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"path/filepath"
 	"strings"
 
 	"github.com/gomlx/gomlx/ml/train"
 
 	"hounsfield/datasets"
+	"hounsfield/experiments/scoring"
 	"hounsfield/models/cnn"
 	"hounsfield/stats"
 )
@@ -16,40 +18,65 @@ import (
 // train trains one network per seed and scores every patient with each; the
 // study's score is the mean over seeds.
 func (r *runner) train(ctx context.Context, s *study) error {
-	survival := r.cfg.Training.Survival()
-	fit, outcomes, err := s.samples(datasets.Train, survival)
-	if err != nil {
+	if err := r.reuse(); err != nil {
 		return err
 	}
-	tune, tuneOutcomes, err := s.samples(datasets.Tune, survival)
-	if err != nil {
-		return err
-	}
-	t := trainingSet{fit: fit, outcomes: outcomes, tune: r.tuneData(tune, tuneOutcomes)}
-	s.seeds, s.seedScores = r.cfg.Seeds, nil
 	r.histories = make([][]cnn.EpochRecord, 0, len(r.cfg.Seeds))
-	for k, seed := range r.cfg.Seeds {
-		if err := r.trainSeed(ctx, k, seed, t); err != nil {
-			return fmt.Errorf("seed %d: %w", seed, err)
+	var drawing error
+	models, err := r.trainNetworks(ctx, s, checkpointsDir, "", func(k int, history []cnn.EpochRecord) {
+		r.histories = append(r.histories[:k], history)
+		if err := r.drawLosses(); err != nil && drawing == nil {
+			drawing = err
+			r.env.Progress.Say("warning: %v; training goes on", err)
 		}
-		m, err := cnn.Load(r.checkpoint(seed))
-		if err != nil {
-			return err
+		if len(history) > 0 {
+			r.onEpoch(history[len(history)-1])
 		}
-		scores, err := scoreCubes(ctx, r.engine, m, s.cubes, r.cfg.Cube.Size)
-		if err != nil {
-			return fmt.Errorf("scoring with seed %d: %w", seed, err)
-		}
-		s.seedScores = append(s.seedScores, scores)
+	})
+	if err != nil {
+		return err
 	}
-	s.scores = meanScores(s.seedScores)
+	r.networks = &scoring.Networks{Engine: r.engine, Models: models, Seeds: r.cfg.Seeds, Size: r.cfg.Cube.Size, MM: r.cfg.Cube.SpacingMM}
+	s.seeds = r.cfg.Seeds
+	if s.seedScores, err = r.networks.ByNetwork(ctx, s.cubes); err != nil {
+		return err
+	}
+	s.scores = scoring.Mean(s.seedScores)
 	return nil
 }
 
-func (r *runner) checkpoint(seed int64) string { return checkpointDir(r.folder.Dir, seed) }
+// trainNetworks trains a network per seed on a study's cubes, or continues where it was
+// stopped, with checkpoints below dir, a path in the run folder. what is said before the
+// progress. follow is told the history of network k so far, after each epoch.
+func (r *runner) trainNetworks(ctx context.Context, s *study, dir, what string, follow func(k int, history []cnn.EpochRecord)) ([]*cnn.Model, error) {
+	survival := r.cfg.Training.Survival()
+	fit, outcomes, err := s.samples(datasets.Train, survival)
+	if err != nil {
+		return nil, err
+	}
+	tune, tuneOutcomes, err := s.samples(datasets.Tune, survival)
+	if err != nil {
+		return nil, err
+	}
+	t := trainingSet{fit: fit, outcomes: outcomes, tune: r.tuneData(tune, tuneOutcomes), dir: dir, what: what, follow: follow}
+	models := make([]*cnn.Model, len(r.cfg.Seeds))
+	for k, seed := range r.cfg.Seeds {
+		if err := r.trainSeed(ctx, k, seed, t); err != nil {
+			return nil, fmt.Errorf("seed %d: %w", seed, err)
+		}
+		if models[k], err = cnn.Load(r.folder.path(dir, seedDir(seed))); err != nil {
+			return nil, err
+		}
+	}
+	return models, nil
+}
+
+const checkpointsDir = "checkpoints"
+
+func seedDir(seed int64) string { return fmt.Sprintf("seed-%d", seed) }
 
 func checkpointDir(run string, seed int64) string {
-	return run + fmt.Sprintf("/checkpoints/seed-%d", seed)
+	return filepath.Join(run, checkpointsDir, seedDir(seed))
 }
 
 // trainingSet is what all seeds train and tune on.
@@ -57,12 +84,15 @@ type trainingSet struct {
 	fit      *datasets.CubeSet
 	outcomes []datasets.Outcome // of fit
 	tune     cnn.Data           // without Epoch
+	dir      string             // of the checkpoints, in the run folder
+	what     string             // said before the progress
+	follow   func(k int, history []cnn.EpochRecord)
 }
 
 // tuneData is the tune role as it chooses epochs: by the AUC at two years, or, where
 // survival is learned, by Harrell's C of all who were followed.
 func (r *runner) tuneData(tune *datasets.CubeSet, outcomes []datasets.Outcome) cnn.Data {
-	d := cnn.Data{Tune: networkInputs(tune.Cubes, r.cfg.Cube.Size), TuneDead: make([]bool, len(outcomes))}
+	d := cnn.Data{Tune: scoring.Inputs(tune.Cubes, r.cfg.Cube.Size), TuneDead: make([]bool, len(outcomes))}
 	for i, o := range outcomes {
 		d.TuneDead[i] = o.Alive2yr.Valid && !o.Alive2yr.V
 	}
@@ -102,27 +132,21 @@ func (r *runner) trainSeed(ctx context.Context, k int, seed int64, t trainingSet
 	cfg.Seed = seed
 	var init *cnn.Model
 	init, cfg.InitFrom = r.from.begin(k)
-	name := fmt.Sprintf("training network %d of %d (seed %d)", k+1, len(r.cfg.Seeds), seed)
+	name := fmt.Sprintf("%straining network %d of %d (seed %d)", t.what, k+1, len(r.cfg.Seeds), seed)
 	bar := r.env.Progress.Bar(cfg.MaxEpochs, name)
 	data := t.tune
 	data.Epoch = func(epoch int) (train.Dataset, error) { return loader.Epoch(ctx, epoch), nil }
-	r.histories = append(r.histories, nil)
-	var drawing error
-	result, err := cnn.Train(ctx, r.engine, r.cfg.Network, cfg, data, cnn.Options{Dir: r.checkpoint(seed), Resume: true, Init: init,
+	var history []cnn.EpochRecord
+	result, err := cnn.Train(ctx, r.engine, r.cfg.Network, cfg, data, cnn.Options{Dir: r.folder.path(t.dir, seedDir(seed)), Resume: true, Init: init,
 		OnEpoch: func(e cnn.EpochRecord) {
-			r.histories[k] = append(r.histories[k], e)
-			if err := r.drawLosses(); err != nil && drawing == nil {
-				drawing = err
-				r.env.Progress.Say("warning: %v; training goes on", err)
-			}
+			history = append(history, e)
+			t.follow(k, history)
 			bar.Note("%s: tune %s", name, r.reached(e))
 			bar.Add(1)
-			r.onEpoch(e)
 		}, OnWarning: func(err error) { r.env.Progress.Say("warning: %v", err) }})
 	if err != nil {
 		return err
 	}
-	r.histories[k] = result.History
 	bar.Note("%s: best tune %s at epoch %d; epochs", name, r.reached(result.History[result.BestEpoch-1]), result.BestEpoch)
 	bar.Done()
 	return nil
@@ -146,27 +170,6 @@ func (r *runner) reached(e cnn.EpochRecord) string {
 		return fmt.Sprintf("C %.3f", e.TuneConcordance)
 	}
 	return fmt.Sprintf("AUC %.3f", e.TuneAUC)
-}
-
-// meanScores is the mean over networks, patient by patient; NaN stays NaN.
-func meanScores(bySeed [][]float64) []float64 {
-	mean := make([]float64, len(bySeed[0]))
-	for i := range mean {
-		for _, s := range bySeed {
-			mean[i] += s[i]
-		}
-		mean[i] /= float64(len(bySeed))
-	}
-	return mean
-}
-
-// orNaN is a slice of n NaNs.
-func orNaN(n int) []float64 {
-	out := make([]float64, n)
-	for i := range out {
-		out[i] = math.NaN()
-	}
-	return out
 }
 
 // trainingWords say in the report how training differs from the plain one: the loss, where

@@ -12,6 +12,7 @@ import (
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
+	"hounsfield/experiments/scoring"
 	"hounsfield/models/cnn"
 )
 
@@ -235,7 +236,7 @@ func bestSeed(run string) (seed int64, by string, err error) {
 	}
 	values, found := t.Float64s(column), -1
 	for i, kept := range t.Bools("best") {
-		if kept && hasScore(values[i]) && (found < 0 || values[i] > values[found]) {
+		if kept && scoring.Known(values[i]) && (found < 0 || values[i] > values[found]) {
 			found = i
 		}
 	}

@@ -268,13 +268,13 @@ func tripodTableOf(answers []tripodAnswer, provenance map[string]string) (*table
 		}
 	}
 	return table.New(tripodSchema(), provenance, map[string]any{
-		"item":       columnOf(tripodItems, func(i tripodItem) string { return i.number }),
-		"part":       columnOf(tripodItems, func(i tripodItem) string { return i.part }),
-		"topic":      columnOf(tripodItems, func(i tripodItem) string { return i.topic }),
-		"applies_to": columnOf(tripodItems, func(i tripodItem) string { return i.applies }),
-		"answer":     columnOf(answers, func(a tripodAnswer) string { return a.status }),
+		"item":       table.ColumnOf(tripodItems, func(i tripodItem) string { return i.number }),
+		"part":       table.ColumnOf(tripodItems, func(i tripodItem) string { return i.part }),
+		"topic":      table.ColumnOf(tripodItems, func(i tripodItem) string { return i.topic }),
+		"applies_to": table.ColumnOf(tripodItems, func(i tripodItem) string { return i.applies }),
+		"answer":     table.ColumnOf(answers, func(a tripodAnswer) string { return a.status }),
 		"where":      where,
 		"also":       also,
-		"remark":     columnOf(answers, func(a tripodAnswer) table.Null[string] { return nonEmpty(a.remark) }),
+		"remark":     table.ColumnOf(answers, func(a tripodAnswer) table.Null[string] { return nonEmpty(a.remark) }),
 	})
 }

@@ -87,8 +87,12 @@ func Verify(run string, env Env, w io.Writer) error {
 	} else if err != nil {
 		return err
 	}
+	more, err := analysisInputs(cfg)
+	if err != nil {
+		return err
+	}
 	there := map[string]string{}
-	for _, in := range append(src.inputs(), from.inputs()...) {
+	for _, in := range slices.Concat(src.inputs(), from.inputs(), more) {
 		there[in.Name] = in.SHA256
 	}
 	for _, in := range m.Inputs {

@@ -313,3 +313,20 @@ func (t *Table) name(i int) string {
 	}
 	return t.schema.Columns[i].Name
 }
+
+// ColumnOf picks the values of a column from rows.
+func ColumnOf[R, V any](rows []R, cell func(R) V) []V {
+	out := make([]V, len(rows))
+	for i, r := range rows {
+		out[i] = cell(r)
+	}
+	return out
+}
+
+// Finite makes NaN and infinities null.
+func Finite(v float64) Null[float64] {
+	if v-v != 0 {
+		return Null[float64]{}
+	}
+	return Some(v)
+}

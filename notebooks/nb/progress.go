@@ -14,11 +14,12 @@ import (
 	"github.com/janpfeifer/gonb/gonbui"
 
 	"hounsfield/experiments"
+	"hounsfield/experiments/progress"
 )
 
-// progress is one output of the cell that changes while an experiment runs: the last
+// meter is one output of the cell that changes while an experiment runs: the last
 // lines it said, a bar for the work under way, and how long the cell has run.
-type progress struct {
+type meter struct {
 	id    string
 	begun time.Time
 	lines []string
@@ -32,13 +33,13 @@ const saidLines = 12
 
 // follow gives a Progress whose lines show below the cell, and what ends it. Outside of
 // a notebook they go to standard error.
-func follow() (_ *experiments.Progress, end func()) {
+func follow() (_ *progress.Progress, end func()) {
 	if !gonbui.IsNotebook {
-		return experiments.NewProgress(os.Stderr), func() {}
+		return progress.New(os.Stderr), func() {}
 	}
 	r, w, err := os.Pipe()
 	Check(err)
-	p := &progress{id: "progress-" + gonbui.UniqueId(), begun: time.Now()}
+	p := &meter{id: "progress-" + gonbui.UniqueId(), begun: time.Now()}
 	lines := make(chan string)
 	go func() {
 		for scanner := bufio.NewScanner(r); scanner.Scan(); {
@@ -67,7 +68,7 @@ func follow() (_ *experiments.Progress, end func()) {
 			show(output{html: p.html(true), id: p.id})
 		}
 	}()
-	return experiments.NewProgress(w), func() {
+	return progress.New(w), func() {
 		w.Close()
 		<-ended
 		r.Close()
@@ -78,7 +79,7 @@ func follow() (_ *experiments.Progress, end func()) {
 var counted = regexp.MustCompile(`^(.*): (\d+) of (\d+), about (.*) left$`)
 
 // say takes a line: one that counts moves the bar, any other ends it.
-func (p *progress) say(line string) {
+func (p *meter) say(line string) {
 	if m := counted.FindStringSubmatch(line); m != nil {
 		p.what, p.left = m[1], m[4]
 		p.done, _ = strconv.Atoi(m[2])
@@ -90,7 +91,7 @@ func (p *progress) say(line string) {
 	p.lines = p.lines[max(0, len(p.lines)-saidLines):]
 }
 
-func (p *progress) html(running bool) string {
+func (p *meter) html(running bool) string {
 	var b strings.Builder
 	b.WriteString(`<div style="font-size:13px"><pre style="` + textStyle + `">` + html.EscapeString(strings.Join(p.lines, "\n")) + `</pre>`)
 	if p.total > 0 {

@@ -8,7 +8,7 @@ import (
 
 // TestProgressFollowsTheLines: what experiments say becomes a bar and the last lines.
 func TestProgressFollowsTheLines(t *testing.T) {
-	p := &progress{begun: time.Now()}
+	p := &meter{begun: time.Now()}
 	p.say("run folder <x>")
 	p.say("training network 1 of 3 (seed 1): tune AUC 0.612: 4 of 30, about 40s left")
 	for _, part := range []string{"run folder &lt;x&gt;", `<progress max="30" value="4">`, "tune AUC 0.612: 4 of 30, about 40s left", "interrupt the kernel to stop"} {

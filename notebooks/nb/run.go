@@ -17,6 +17,7 @@ import (
 
 	"hounsfield/datasets/catalog"
 	"hounsfield/experiments"
+	"hounsfield/experiments/progress"
 )
 
 // Config reads an experiment as [experiments.Load] does: the name of a shipped one or
@@ -27,7 +28,7 @@ func Config(nameOrFile string, overrides ...string) experiments.Config {
 
 // env is what runs take from their surroundings, the same as on the command line: run
 // folders lie in runs/ of the source folder, or in $HOUNSFIELD_RUNS.
-func env(p *experiments.Progress) experiments.Env {
+func env(p *progress.Progress) experiments.Env {
 	dir := Must(root())
 	tree := Must(commandSource(dir))
 	return experiments.Env{

@@ -1,4 +1,5 @@
-package experiments
+// Package progress tells a person how far long work is.
+package progress
 
 import (
 	"fmt"
@@ -17,8 +18,8 @@ type Progress struct {
 	terminal bool
 }
 
-// NewProgress writes to a file, with bars when it is a terminal.
-func NewProgress(f *os.File) *Progress {
+// New writes to a file, with bars when it is a terminal.
+func New(f *os.File) *Progress {
 	return &Progress{out: f, terminal: term.IsTerminal(int(f.Fd()))}
 }
 
@@ -81,4 +82,41 @@ func (b *Bar) Done() {
 		_ = b.bar.Finish()
 	}
 	b.p.Say("%s: %d in %s", b.what, b.done, time.Since(b.start).Round(100*time.Millisecond))
+}
+
+// Bytes shows the bytes of one file after another.
+func (p *Progress) Bytes() func(path string, done, total int64) {
+	var bar *progressbar.ProgressBar
+	current := ""
+	return func(path string, done, total int64) {
+		if p == nil {
+			return
+		}
+		if path != current {
+			current, bar = path, nil
+			if p.terminal {
+				bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(path),
+					progressbar.OptionShowBytes(true), progressbar.OptionClearOnFinish())
+			}
+		}
+		if bar != nil {
+			_ = bar.Set64(done) // a bar that cannot be drawn stops nothing
+		}
+		if done == total {
+			p.Say("%s: %d bytes", path, total)
+		}
+	}
+}
+
+// Downloads shows what an installation does.
+func (p *Progress) Downloads() func(what string, done, total int64) {
+	show, now := p.Bytes(), ""
+	return func(what string, done, total int64) {
+		if total > 0 {
+			show(what, done, total)
+		} else if what != now { // nobody knows how much is to come
+			p.Say("%s", what)
+		}
+		now = what
+	}
 }
