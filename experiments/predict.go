@@ -2,7 +2,6 @@ package experiments
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -17,7 +16,6 @@ import (
 	"hounsfield/experiments/progress"
 	"hounsfield/experiments/scoring"
 	"hounsfield/models/cnn"
-	"hounsfield/models/engine"
 	"hounsfield/stats"
 )
 
@@ -34,28 +32,15 @@ type PredictOptions struct {
 // finished run: risk of death (see Config.scoreWords; higher is worse), where that stands
 // among the run's tune patients, and on which side of the run's cut.
 func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
-	m, err := ReadManifest(o.Run)
-	if err != nil {
-		return err
-	}
-	cfg, err := Load(filepath.Join(o.Run, "config.yaml"))
-	if err != nil {
-		return fmt.Errorf("the run in %s cannot be used: %w; delete the folder and run again", o.Run, err)
-	}
-	if m.Status != StatusDone {
-		return fmt.Errorf("the run in %s is not finished (%s); finish it with `hounsfield run %s`", o.Run, m.Status, filepath.Join(o.Run, "config.yaml"))
-	}
-	if cfg.Data.scored() {
-		return fmt.Errorf("the run in %s judged published scores and holds no network; name a run that trained one, such as `hounsfield run phantom`", o.Run)
-	}
 	if ext := filepath.Ext(o.Out); o.Out != "" && ext != ".arrow" && ext != ".parquet" {
 		return fmt.Errorf("--out %s: the ending %q names no table format; end the name in .arrow or .parquet", o.Out, ext)
 	}
-	// A checkpoint that is cut is passed over for the one before, whose network has other
-	// scores than those that the tune patients have.
-	if err := m.intact(o.Run, "config.yaml", tablesDir+"/"+scoresTable+".arrow", "checkpoints/"); err != nil {
+	run, err := OpenRun(o.Run, Env{Progress: o.Progress})
+	if err != nil {
 		return err
 	}
+	defer run.Close()
+	cfg := run.Config
 	rule, err := roiRule(o.Dataset, o.ROI)
 	if err != nil {
 		return err
@@ -79,28 +64,9 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	for i, p := range patients {
 		cubes[i] = p.Cube
 	}
-	compute := cfg.Compute
-	compute.Devices = 1 // one scores as well, and this machine may have no more
-	eng, err := engine.OpenWith(cfg.Backend, compute)
-	var missing *engine.LibraryError
-	if errors.As(err, &missing) {
-		// Engines agree to the last digits: a network goes to machines that lack its own.
-		o.Progress.Say("the run was trained on %s, which is not usable here (%v): another engine scores instead", cfg.Backend, err)
-		eng, err = engine.Open(engine.Auto)
-	}
+	bySeed, err := run.Networks.ByNetwork(ctx, cubes)
 	if err != nil {
 		return err
-	}
-	defer eng.Close()
-	bySeed := make([][]float64, len(cfg.Seeds))
-	for k, seed := range cfg.Seeds {
-		net, err := cnn.Load(checkpointDir(o.Run, seed))
-		if err != nil {
-			return err
-		}
-		if bySeed[k], err = scoring.One(ctx, eng, net, cubes, cfg.Cube.Size); err != nil {
-			return err
-		}
 	}
 	scores := scoring.Mean(bySeed)
 	fmt.Fprintf(w, "run %s: %d network(s), %s\n", filepath.Base(o.Run), len(cfg.Seeds), peers.words())
@@ -136,7 +102,7 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 			table.Column{Name: "risk_group", Type: table.String, Allowed: []string{"low", "high"}})
 		columns["tune_percentile"], columns["risk_group"] = pct, group
 	}
-	t, err := table.New(schema, map[string]string{"run": m.Hash, "note": "research software, not a medical device"}, columns)
+	t, err := table.New(schema, map[string]string{"run": run.Manifest.Hash, "note": "research software, not a medical device"}, columns)
 	if err != nil {
 		return err
 	}
