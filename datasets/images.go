@@ -27,3 +27,15 @@ type Reading struct {
 	Reader string
 	Mask   *volume.Mask
 }
+
+// Contour is the tumour's contour of patient i, without reading the scan where images can
+// give it alone (a method of this name and form besides those of Images).
+func Contour(ctx context.Context, images Images, i int) (*volume.Mask, error) {
+	if alone, ok := images.(interface {
+		Contour(ctx context.Context, i int) (*volume.Mask, error)
+	}); ok {
+		return alone.Contour(ctx, i)
+	}
+	_, mask, err := images.Scan(ctx, i)
+	return mask, err
+}

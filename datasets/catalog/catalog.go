@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 
+	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/table"
 
 	"github.com/goccy/go-yaml"
@@ -83,6 +84,12 @@ type Images struct {
 	Layout   string `yaml:"layout"`
 	ROI      ROI    `yaml:"roi"`
 	Obtain   string `yaml:"obtain"`
+	// Of an entry without tables, which say it otherwise: how many patients there are, and
+	// the role that the study gave their scans (train | tune | test).
+	Patients int    `yaml:"patients"`
+	Role     string `yaml:"role"`
+	// Repeats, when given, says that patients have second scans or several readers.
+	Repeats *Repeats `yaml:"repeats"`
 }
 
 // ROI is the rule that picks the tumour's contour.
@@ -91,6 +98,42 @@ type ROI struct {
 	// else is forgiven.
 	Exact []string `yaml:"exact"`
 	Why   string   `yaml:"why"`
+}
+
+// The kinds of repeats.
+const (
+	Scans   = "scans"   // two scans a patient, each with its contour
+	Readers = "readers" // several contours of one scan
+)
+
+// Repeats is the rule that tells the repeats of a patient apart.
+type Repeats struct {
+	Kind string `yaml:"kind"` // scans | readers
+	// WithinHours is how much later a second scan is still a repeat; 0 = any time.
+	WithinHours float64 `yaml:"within_hours"`
+	// Readers and Pattern, one of the two, say who drew which contour: see
+	// dicom.NewReaderRule. The reference is the contour that the ROI rule picks.
+	Readers []Reader `yaml:"readers"`
+	Pattern string   `yaml:"pattern"`
+	Why     string   `yaml:"why"`
+}
+
+// Reader is who drew the contours of one exact name.
+type Reader struct {
+	Reader string `yaml:"reader"`
+	ROI    string `yaml:"roi"`
+}
+
+// ReaderRule is the rule in the form that reads files; the zero rule for scans.
+func (r Repeats) ReaderRule() (dicom.ReaderRule, error) {
+	if r.Kind != Readers {
+		return dicom.ReaderRule{}, nil
+	}
+	var named []dicom.ReaderROI
+	for _, n := range r.Readers {
+		named = append(named, dicom.ReaderROI{Reader: n.Reader, ROI: n.ROI})
+	}
+	return dicom.NewReaderRule(named, r.Pattern)
 }
 
 // EntryError is a catalog file, or a name, that cannot be used.
@@ -128,6 +171,7 @@ func Names() []string {
 	for i, f := range files {
 		files[i] = strings.TrimSuffix(path.Base(f), ".yaml")
 	}
+	slices.Sort(files)
 	return files
 }
 
@@ -176,6 +220,8 @@ func Parse(file string, data []byte) (e Entry, err error) {
 	return e, nil
 }
 
+var roles = []string{"train", "tune", "test"}
+
 var sha = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func (e Entry) check(file string) error {
@@ -193,8 +239,8 @@ func (e Entry) check(file string) error {
 	if len(e.Cite) == 0 {
 		return bad("cite", "is missing", "at least one publication")
 	}
-	if len(e.Files) == 0 {
-		return bad("files", "is missing", "at least one file")
+	if len(e.Files) == 0 && e.Images == nil {
+		return bad("files", "is missing", "at least one file, or images")
 	}
 	paths := make(map[string]bool)
 	for i, f := range e.Files {
@@ -222,8 +268,8 @@ func (e Entry) check(file string) error {
 			return bad(key+".file", fmt.Sprintf("%q is none of the entry's files", t.File), "a path listed under files")
 		case t.Cohort == "":
 			return bad(key+".cohort", "is missing", "the cohort's name")
-		case !slices.Contains([]string{"train", "tune", "test"}, t.Role):
-			return bad(key+".role", fmt.Sprintf("%q", t.Role), "train, tune, test")
+		case !slices.Contains(roles, t.Role):
+			return bad(key+".role", fmt.Sprintf("%q", t.Role), strings.Join(roles, ", "))
 		case t.Rows <= 0:
 			return bad(key+".rows", fmt.Sprint(t.Rows), "the number of rows of the whole file")
 		case t.Link != "" && !slices.Contains(Names(), t.Link):
@@ -241,15 +287,66 @@ func (e Entry) check(file string) error {
 			}
 		}
 	}
-	if im := e.Images; im != nil {
-		if len(im.ROI.Exact) == 0 {
-			return bad("images.roi.exact", "is missing", "the contour's names in order of preference")
+	return e.checkImages(bad)
+}
+
+func (e Entry) checkImages(bad func(key, problem, allowed string) error) error {
+	im := e.Images
+	if im == nil {
+		return nil
+	}
+	switch {
+	case len(im.ROI.Exact) == 0:
+		return bad("images.roi.exact", "is missing", "the contour's names in order of preference")
+	case !fs.ValidPath(im.Folder):
+		return bad("images.folder", fmt.Sprintf("%q", im.Folder), "a relative path with / between its parts")
+	case im.Obtain == "":
+		return bad("images.obtain", "is missing", "how a person gets the images")
+	case len(e.Tables) > 0 && (im.Role != "" || im.Patients != 0):
+		return bad("images.role", "stands there though the tables say it", "role and patients only where there are no tables")
+	case len(e.Tables) == 0 && !slices.Contains(roles, im.Role):
+		return bad("images.role", fmt.Sprintf("%q", im.Role), strings.Join(roles, ", "))
+	case len(e.Tables) == 0 && im.Patients < 1:
+		return bad("images.patients", fmt.Sprint(im.Patients), "how many patients there are")
+	}
+	r := im.Repeats
+	if r == nil {
+		return nil
+	}
+	switch {
+	case r.Kind != Scans && r.Kind != Readers:
+		return bad("images.repeats.kind", fmt.Sprintf("%q", r.Kind), Scans+", "+Readers)
+	case r.Kind == Scans && (len(r.Readers) > 0 || r.Pattern != ""):
+		return bad("images.repeats.readers", "stands there though scans are repeated", "readers and pattern with kind: readers")
+	case r.WithinHours < 0 || r.Kind == Readers && r.WithinHours != 0:
+		return bad("images.repeats.within_hours", fmt.Sprint(r.WithinHours), "a positive number, with kind: scans")
+	case strings.TrimSpace(r.Why) == "":
+		return bad("images.repeats.why", "is missing", "why this rule, and what of it is assumed")
+	}
+	if _, err := r.ReaderRule(); err != nil {
+		var rule *dicom.ReaderRuleError
+		if errors.As(err, &rule) {
+			return bad("images.repeats.readers", rule.Problem, rule.Allowed)
 		}
-		if !fs.ValidPath(im.Folder) {
-			return bad("images.folder", fmt.Sprintf("%q", im.Folder), "a relative path with / between its parts")
-		}
+		return bad("images.repeats.readers", err.Error(), "a rule for readers")
 	}
 	return nil
+}
+
+// words are the rule without its reason.
+func (r Repeats) words() string {
+	if r.Kind == Scans {
+		within := ""
+		if r.WithinHours > 0 {
+			within = fmt.Sprintf(", the second at most %g hours after the first", r.WithinHours)
+		}
+		return "one or two scans a patient, by time of acquisition, then UID" + within
+	}
+	rule, err := r.ReaderRule()
+	if err != nil {
+		panic(fmt.Sprintf("catalog: a rule that was checked is none: %v", err))
+	}
+	return "several readers of a scan: " + rule.String()
 }
 
 // Describe writes the entry for a person to read.
@@ -262,7 +359,11 @@ func (e Entry) Describe(w io.Writer) error {
 	if e.Obtain != "" {
 		fmt.Fprintf(&b, "\nTo obtain: %s\n", strings.TrimSpace(e.Obtain))
 	}
-	fmt.Fprintf(&b, "\nFiles:\n")
+	if len(e.Files) > 0 {
+		fmt.Fprintf(&b, "\nFiles:\n")
+	} else {
+		fmt.Fprintf(&b, "\n")
+	}
 	for _, f := range e.Files {
 		how := f.URL
 		if how == "" {
@@ -284,7 +385,13 @@ func (e Entry) Describe(w io.Writer) error {
 		}
 	}
 	if im := e.Images; im != nil {
-		fmt.Fprintf(&b, "Images: %s under %s, %s; tumour contour: %s (%s)\n", im.Modality, im.Folder, im.Layout, strings.Join(im.ROI.Exact, ", then "), im.ROI.Why)
+		fmt.Fprintf(&b, "Images: %s under %s, %s; tumour contour: %s (%s)\n", im.Modality, im.Folder, im.Layout, strings.Join(im.ROI.Exact, ", then "), strings.TrimSpace(im.ROI.Why))
+		if im.Role != "" {
+			fmt.Fprintf(&b, "  %d patients, role %s\n", im.Patients, im.Role)
+		}
+		if r := im.Repeats; r != nil {
+			fmt.Fprintf(&b, "  repeats: %s (%s)\n", r.words(), strings.TrimSpace(r.Why))
+		}
 		fmt.Fprintf(&b, "  to obtain: %s\n", strings.TrimSpace(im.Obtain))
 	}
 	for _, q := range e.Quirks {

@@ -123,6 +123,10 @@ func Fetch(ctx context.Context, e Entry, dest string, opt FetchOptions) error {
 		opt.Progress = func(string, int64, int64) {}
 	}
 	var errs []error
+	if len(e.Files) == 0 {
+		errs = append(errs, &FetchError{Path: e.Images.Folder, To: filepath.Join(dest, filepath.FromSlash(e.Images.Folder)),
+			Next: strings.TrimSpace(e.Images.Obtain), Err: errors.New("scans are not fetched by this program yet")})
+	}
 	for _, f := range e.Files {
 		if err := fetch(ctx, e, f, dest, opt); err != nil {
 			errs = append(errs, err)

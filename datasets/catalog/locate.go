@@ -42,10 +42,18 @@ func (e *NotFoundError) Error() string {
 // the command line, else the one in HOUNSFIELD_MIRROR, else DataDir. The first of
 // them that is named is the one: a mirror that lacks a file is an error, never
 // passed over. how says in words which it was. Files are looked for, not hashed
-// (Verify does that); optional ones are not asked for. Error: *NotFoundError.
+// (Verify does that); optional ones are not asked for. Of an entry without files the
+// folder of its images is looked for. Error: *NotFoundError.
 func Locate(e Entry, mirror string) (root, how string, err error) {
 	fetch := fmt.Sprintf("type: hounsfield fetch %s", e.Name)
-	next := "give the folder that holds " + e.Files[0].Path
+	obtain, scans := e.Obtain, len(e.Files) == 0
+	next := "give the folder that holds "
+	if scans {
+		obtain = e.Images.Obtain
+		next += e.Images.Folder
+	} else {
+		next += e.Files[0].Path
+	}
 	switch env := os.Getenv(MirrorVariable); {
 	case mirror != "":
 		root, how = mirror, "--mirror"
@@ -70,11 +78,16 @@ func Locate(e Entry, mirror string) (root, how string, err error) {
 			byHand = byHand || f.URL == ""
 		}
 	}
+	if scans {
+		if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(e.Images.Folder))); err != nil || !info.IsDir() {
+			missing, byHand = []string{e.Images.Folder}, true
+		}
+	}
 	if missing == nil {
 		return root, how, nil
 	}
 	if byHand && mirror == "" {
-		next = strings.TrimSpace(e.Obtain) + " Your data folder is " + root
+		next = strings.TrimSpace(obtain) + " Your data folder is " + root
 	}
 	return "", "", &NotFoundError{Entry: e.Name, Root: root, How: how, Missing: missing, Next: next}
 }

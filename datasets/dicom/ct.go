@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,10 @@ const toleranceMM = 0.1
 // Series is one CT series: the files that share a SeriesInstanceUID.
 type Series struct {
 	UID, PatientID, StudyUID, FrameOfReferenceUID string
+
+	// Acquired is when the first of the images was made, by the scanner's own clock; zero
+	// where no file says it.
+	Acquired time.Time
 
 	Files []string // sorted by name; Read sorts by position
 
@@ -122,6 +127,9 @@ func newSeries(found []*slice) Series {
 	s := Series{UID: first.series, PatientID: first.patient, StudyUID: first.study, FrameOfReferenceUID: first.frame, slices: found}
 	for _, sl := range found {
 		s.Files = append(s.Files, sl.file)
+		if !sl.acquired.IsZero() && (s.Acquired.IsZero() || sl.acquired.Before(s.Acquired)) {
+			s.Acquired = sl.acquired
+		}
 	}
 	return s
 }

@@ -27,6 +27,7 @@ const (
 var headTags = tagSet(
 	tag.SpecificCharacterSet, tag.SOPClassUID, tag.SOPInstanceUID, tag.Modality,
 	tag.PatientID, tag.StudyInstanceUID, tag.SeriesInstanceUID,
+	tag.AcquisitionDate, tag.AcquisitionTime, tag.AcquisitionDateTime,
 	tag.ImagePositionPatient, tag.ImageOrientationPatient, tag.FrameOfReferenceUID,
 	tag.SamplesPerPixel, tag.PhotometricInterpretation, tag.NumberOfFrames, tag.Rows, tag.Columns, tag.PixelSpacing,
 	tag.BitsAllocated, tag.BitsStored, tag.HighBit, tag.PixelRepresentation,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
@@ -11,6 +12,8 @@ import (
 // slice is one CT image: what its head says, and where its pixels are.
 type slice struct {
 	file, patient, study, series, instance, frame string
+
+	acquired time.Time // zero where the file does not say
 
 	position    [3]float64 // of the centre of the first pixel, mm, LPS
 	orientation [6]float64 // direction in which columns rise, then rows
@@ -35,7 +38,7 @@ func newSlice(o *object, opened error) *slice {
 	s := &slice{
 		file: o.file, patient: o.set.text(tag.PatientID), study: o.set.text(tag.StudyInstanceUID),
 		series: o.set.text(tag.SeriesInstanceUID), instance: o.set.text(tag.SOPInstanceUID),
-		frame:  o.set.text(tag.FrameOfReferenceUID),
+		frame: o.set.text(tag.FrameOfReferenceUID), acquired: acquired(o.set),
 		syntax: o.syntax, swap: o.swap, pixel: o.pixel, packed: o.body != nil, err: opened,
 	}
 	if s.err == nil {
@@ -149,3 +152,28 @@ func dot(a, b []float64) float64 { return a[0]*b[0] + a[1]*b[1] + a[2]*b[2] }
 
 // near compares cosines: exporters keep four to six digits of them.
 func near(a, b float64) bool { return a-b < 1e-3 && b-a < 1e-3 }
+
+// acquired is when an image was made by the scanner's own clock: AcquisitionDateTime, or
+// AcquisitionDate and AcquisitionTime where both are there. A date alone, or text that is
+// no time, is zero: it would put an image at midnight. A time zone is not applied, as the
+// other two elements have none.
+func acquired(d dataset) time.Time {
+	text := d.text(tag.AcquisitionDateTime)
+	if text == "" {
+		// The forms of old files, 2006.09.20 and 12:15:30, too.
+		date, clock := strings.ReplaceAll(d.text(tag.AcquisitionDate), ".", ""), strings.ReplaceAll(d.text(tag.AcquisitionTime), ":", "")
+		if date == "" || clock == "" {
+			return time.Time{}
+		}
+		text = date + clock
+	}
+	if i := strings.IndexAny(text, "+-"); i >= 0 {
+		text = text[:i]
+	}
+	for _, layout := range []string{"20060102150405", "200601021504", "2006010215"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}

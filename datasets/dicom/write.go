@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/renameio/v2"
 	lib "github.com/suyashkumar/dicom"
@@ -28,6 +29,8 @@ type Meta struct {
 	Seed      string // tells two studies apart that use the same pseudonyms
 	Scan      string // which scan of the patient; a second scan is another study in another frame of reference
 	Reader    string // who drew a structure set; empty in CT files
+
+	Acquired time.Time // of all slices of a CT; zero = not said, and never in a UID
 
 	Manufacturer, Model, Kernel string // of the scanner; may be empty
 	Unsigned                    bool   // store samples unsigned with intercept -1024, not signed with 0
@@ -141,6 +144,10 @@ func (m Meta) slice(v *volume.Volume, z int) (elements, error) {
 	e.text(tag.SeriesNumber, "1")
 	e.text(tag.SeriesDescription, m.Scan)
 	e.text(tag.AcquisitionNumber, "")
+	if !m.Acquired.IsZero() {
+		e.text(tag.AcquisitionDate, m.Acquired.Format("20060102"))
+		e.text(tag.AcquisitionTime, m.Acquired.Format("150405.000000"))
+	}
 	e.text(tag.InstanceNumber, strconv.Itoa(g.Size[2]-z))
 	e.text(tag.PatientPosition, "")
 	e.text(tag.KVP, "")

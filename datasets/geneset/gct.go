@@ -22,7 +22,7 @@ type Matrix struct {
 	Values     [][]float64 // [gene][sample]; NaN where missing
 	GeneInfo   []Info      // the description column (GCT 1.2), or the row metadata (1.3)
 	SampleInfo []Info      // column metadata (1.3)
-	Version    string      // "1.2" or "1.3"
+	Version    string      // of GCT, "1.2" or "1.3"; else empty
 	Missing    int         // number of missing values: empty, NA, NaN
 	Dates      []string    // gene identifiers that look like dates: a spreadsheet changed them
 	Cleaned    []Cleaning
@@ -178,22 +178,28 @@ func (g *gctReader) row(seen map[string]int) error {
 	}
 	values := make([]float64, g.samples)
 	for i, cell := range cells[1+g.geneInfo:] {
-		if missing(cell) {
-			values[i] = math.NaN()
-			g.m.Missing++
-			continue
-		}
-		v, err := parseNumber(cell)
-		if err != nil {
+		var here bool
+		if values[i], here, err = valueOf(cell); err != nil {
 			return g.refuse(i+2+g.geneInfo, gene, fmt.Sprintf("%q in sample %s", cell, g.m.Samples[i]), "a finite number, or nothing, NA or NaN where it is missing", "correct the value")
 		}
-		values[i] = v
+		if !here {
+			g.m.Missing++
+		}
 	}
 	g.m.Genes, g.m.Values = append(g.m.Genes, gene), append(g.m.Values, values)
 	for i := range g.m.GeneInfo {
 		g.m.GeneInfo[i].Values = append(g.m.GeneInfo[i].Values, strings.TrimSpace(cells[1+i]))
 	}
 	return nil
+}
+
+// valueOf reads a cell of a matrix: NaN and false where it is missing.
+func valueOf(cell string) (v float64, here bool, err error) {
+	if missing(cell) {
+		return math.NaN(), false, nil
+	}
+	v, err = parseNumber(cell)
+	return v, err == nil, err
 }
 
 // parseNumber wants a finite decimal number. Go's own forms, such as hexadecimal and

@@ -1,6 +1,7 @@
 // Package geneset reads the files of gene set analysis: gene sets (GMT), expression
-// matrices (GCT 1.2 and 1.3), classes (CLS) and rankings (RNK), plain or gzip
-// compressed, and maps identifiers from one kind to another by a supplied table.
+// matrices (GCT 1.2 and 1.3, tables with a header, Arrow, Parquet), classes (CLS) and
+// rankings (RNK), text plain or gzip compressed, and maps identifiers from one kind to
+// another by a supplied table.
 //
 // Nothing is dropped or altered silently. Control characters and blanks around an
 // identifier, which some published files carry, are taken off and listed as

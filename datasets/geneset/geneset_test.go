@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+
+	"hounsfield/datasets/table"
 )
 
 func TestReadGMT(t *testing.T) {
@@ -353,5 +355,92 @@ func wantDistinct(t *testing.T, ids []string) {
 			t.Fatalf("identifier %q, empty, not clean or repeated", id)
 		}
 		seen[id] = true
+	}
+}
+
+// The same matrix from each of the forms.
+func TestReadMatrix(t *testing.T) {
+	for name, text := range map[string]string{
+		"a.gct":     "#1.2\n2\t2\nNAME\tDescription\tS1\tS2\nTP53\tna\t1\t-2.5\n6-Sep\tna\tNA\t3\n",
+		"a.csv":     "gene,S1,S2\nTP53,1,-2.5\n6-Sep,,3\n",
+		"b.csv":     "\ufeff\"\",\"S1\",\"S2\"\r\n\"TP53\",1,-2.5\r\n\"6-Sep\",NA,3\r\n",
+		"R.tsv":     "S1\tS2\nTP53\t1\t-2.5\n6-Sep\tNaN\t3\n",
+		"geo.txt":   "!Series_title\t\"a, b\"\n!x\n\n\"ID_REF\"\t\"S1\"\t\"S2\"\n\"TP53\"\t1\t-2.5\n\"6-Sep\"\tnull\t3\n!series_matrix_table_end\n",
+		"row.csv":   "\"\",\"ID_REF\",\"S1\",\"S2\"\n\"1\",\"TP53\",1,-2.5\n\"2\",\"6-Sep\",N/A,3\n",
+		"blank.tab": "id\tS1\tS2\nTP53\x1c\t1\t-2.5\n 6-Sep\t\t3\n",
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		wantSmallMatrix(t, path)
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		z.Write([]byte(text))
+		z.Close()
+		if err := os.WriteFile(path+".gz", b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		wantSmallMatrix(t, path+".gz")
+	}
+	made, err := table.New(table.Schema{Name: "x", Columns: []table.Column{{Name: "gene", Type: table.String}, {Name: "S1", Type: table.Float32, Nullable: true}, {Name: "S2", Type: table.Float64}}}, nil,
+		map[string]any{"gene": []string{"TP53", "6-Sep"}, "S1": []float32{1, float32(math.NaN())}, "S2": []float64{-2.5, 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a.arrow", "a.parquet"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := made.Write(path); err != nil {
+			t.Fatal(err)
+		}
+		wantSmallMatrix(t, path)
+	}
+}
+
+func wantSmallMatrix(t *testing.T, path string) {
+	t.Helper()
+	m, err := ReadMatrix(path)
+	if err != nil {
+		t.Errorf("%s: %v", filepath.Base(path), err)
+		return
+	}
+	if !slices.Equal(m.Genes, []string{"TP53", "6-Sep"}) || !slices.Equal(m.Samples, []string{"S1", "S2"}) || !slices.Equal(m.Values[0], []float64{1, -2.5}) ||
+		!math.IsNaN(m.Values[1][0]) || m.Values[1][1] != 3 || m.Missing != 1 || !slices.Equal(m.Dates, []string{"6-Sep"}) {
+		t.Errorf("%s: %+v", filepath.Base(path), m)
+	}
+}
+
+func TestReadMatrixRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		file, text string
+		line       int
+		part       string
+	}{
+		"ending":           {"a.xlsx", "x", 1, ".parquet"},
+		"empty":            {"a.csv", "", 1, "header of 0 cells"},
+		"no gene":          {"a.csv", "gene,S1\n", 0, "without"},
+		"one column":       {"a.csv", "gene\nTP53\n", 1, "1 cells"},
+		"no number":        {"a.csv", "gene,S1,S2\nTP53,1,high\n", 2, `"high" in sample S2`},
+		"infinite":         {"a.csv", "gene,S1\nTP53,Inf\n", 2, "finite"},
+		"gene twice":       {"a.csv", "gene,S1\nTP53,1\nEGFR,2\nTP53,3\n", 4, "on line 2 already"},
+		"sample twice":     {"a.csv", "gene,S1,S1\nTP53,1,2\n", 1, "cell 2 already"},
+		"a cell too few":   {"a.csv", "gene,S1,S2\nTP53,1\n", 2, "3, as the header has"},
+		"comma in a cell":  {"a.csv", "gene,S1,S2\n\"a,b\",1,2\n", 2, "separator inside"},
+		"gene without id":  {"a.tsv", "gene\tS1\n\t1\n", 2, "identifier of a gene"},
+		"sample without":   {"a.tsv", "gene\t\tS2\nTP53\t1\t2\n", 1, "name of a sample"},
+		"words, not genes": {"a.csv", "gene,description,S1\nTP53,tumour protein,1\n", 2, "tumour protein"},
+	} {
+		path := filepath.Join(t.TempDir(), c.file)
+		if err := os.WriteFile(path, []byte(c.text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadMatrix(path)
+		var e *FormatError
+		if !errors.As(err, &e) || c.line > 0 && e.Line != c.line || !strings.Contains(err.Error(), c.part) || e.Next == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := ReadMatrix(filepath.Join(t.TempDir(), "none.csv")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
 	}
 }

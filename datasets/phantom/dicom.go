@@ -3,6 +3,7 @@ package phantom
 import (
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/volume"
@@ -15,19 +16,60 @@ const ROIName = "GTV-1"
 // below dir: <patient>/CT/ and <patient>/RTSTRUCT.dcm. Contours run along voxel edges,
 // so rasterising them gives the mask back exactly. Errors are those of the file system.
 func (p *Phantom) WriteDICOM(dir string, i int) error {
-	s := p.Subject(i)
 	ct, mask := p.Scan(i)
-	meta := dicom.Meta{
-		PatientID: s.Patient.ID, Seed: fmt.Sprint(p.CohortName(), p.spec.Seed), Scan: "1",
+	return writeScan(filepath.Join(dir, p.Subject(i).Patient.ID), p.meta(i, "1"), ct, contour(ROIName, mask))
+}
+
+// WriteScanPair writes subject i's first and second scan, each with its contour under one
+// of the two names, to <patient>/scan-1/ and <patient>/scan-2/, as WriteDICOM does. They
+// say that they were acquired 15 minutes apart. A subject without a second scan has only
+// the first written.
+func (p *Phantom) WriteScanPair(dir string, i int, rois [2]string) error {
+	folder := filepath.Join(dir, p.Subject(i).Patient.ID)
+	first := p.meta(i, "1")
+	first.Acquired = time.Date(2000, 1, 1, 12, 0, 0, 0, time.UTC) // any day: nobody's
+	ct, mask := p.Scan(i)
+	if err := writeScan(filepath.Join(folder, "scan-1"), first, ct, contour(rois[0], mask)); err != nil || !p.HasSecondScan(i) {
+		return err
+	}
+	second := p.meta(i, "2")
+	second.Acquired = first.Acquired.Add(15 * time.Minute)
+	ct, mask = p.SecondScan(i)
+	return writeScan(filepath.Join(folder, "scan-2"), second, ct, contour(rois[1], mask))
+}
+
+// WriteReaders is WriteDICOM with several contours in the structure set: the reference
+// under the first name, then those of the readers in order. A reader without a name is
+// left out.
+func (p *Phantom) WriteReaders(dir string, i int, rois []string) error {
+	ct, mask := p.Scan(i)
+	all := []dicom.ROI{contour(rois[0], mask)}
+	for reader, name := range rois[1:] {
+		if name != "" {
+			all = append(all, contour(name, p.ReaderMask(i, reader)))
+		}
+	}
+	return writeScan(filepath.Join(dir, p.Subject(i).Patient.ID), p.meta(i, "1"), ct, all...)
+}
+
+func (p *Phantom) meta(i int, scan string) dicom.Meta {
+	s := p.Subject(i)
+	return dicom.Meta{
+		PatientID: s.Patient.ID, Seed: fmt.Sprint(p.CohortName(), p.spec.Seed), Scan: scan,
 		Manufacturer: "hounsfield phantom", Model: s.Scanner.Name, Kernel: fmt.Sprintf("gauss %g mm", s.Scanner.BlurMM),
 	}
-	folder := filepath.Join(dir, s.Patient.ID)
+}
+
+func contour(name string, m *volume.Mask) dicom.ROI {
+	return dicom.ROI{Name: name, Contours: outlines(m)}
+}
+
+func writeScan(folder string, meta dicom.Meta, ct *volume.Volume, rois ...dicom.ROI) error {
 	if err := dicom.WriteCT(filepath.Join(folder, "CT"), ct, meta); err != nil {
 		return fmt.Errorf("phantom: %w", err)
 	}
 	meta.Reader = "reference"
-	roi := dicom.ROI{Name: ROIName, Contours: outlines(mask)}
-	if err := dicom.WriteStructures(filepath.Join(folder, "RTSTRUCT.dcm"), []dicom.ROI{roi}, ct.Grid, meta); err != nil {
+	if err := dicom.WriteStructures(filepath.Join(folder, "RTSTRUCT.dcm"), rois, ct.Grid, meta); err != nil {
 		return fmt.Errorf("phantom: %w", err)
 	}
 	return nil

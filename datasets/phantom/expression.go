@@ -45,6 +45,7 @@ const (
 )
 
 // Expression makes the matrix. Genes outside the planted sets know nothing of the hazard.
+// The sets, and what is common to all patients in a gene, are the same in both groups.
 func (p *Phantom) Expression() *Expression {
 	e := &Expression{}
 	genes := p.spec.Expression.Genes
@@ -52,7 +53,7 @@ func (p *Phantom) Expression() *Expression {
 		e.Genes = append(e.Genes, fmt.Sprint(firstGene+g))
 	}
 	// Planted genes are the first ones of a random order of all.
-	r := stream(p.spec.Seed, forExpressionSets, 0)
+	r := stream(p.genes, forExpressionSets, 0)
 	order := r.Perm(genes)
 	follows := make([]float64, genes)
 	names := func(places []int) []string {
@@ -78,7 +79,7 @@ func (p *Phantom) Expression() *Expression {
 
 	mean, sd := make([]float64, genes), make([]float64, genes)
 	for g := range genes {
-		r := stream(p.spec.Seed, forExpressionGene, g)
+		r := stream(p.genes, forExpressionGene, g)
 		mean[g] = geneMean + geneSpread*r.NormFloat64()
 		sd[g] = 0.8 * math.Exp(spreadOfSDs*r.NormFloat64())
 	}

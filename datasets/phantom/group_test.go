@@ -3,6 +3,8 @@ package phantom
 import (
 	"errors"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +115,36 @@ func TestGroupErrors(t *testing.T) {
 		var e *SpecError
 		if !errors.As(err, &e) || e.Field != field || e.Allowed == "" {
 			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// Genes and gene sets are facts of biology: both groups have the same, and each group's
+// planted sets follow its own hazard.
+func TestGroupsShareGeneSets(t *testing.T) {
+	first, second := phantom(t, nil).Expression(), operated(t, 400).Expression()
+	if !slices.Equal(first.Genes, second.Genes) || !reflect.DeepEqual(first.Sets, second.Sets) {
+		t.Error("the groups' genes or sets differ")
+	}
+	if slices.Equal(first.Values[:100], second.Values[:100]) || first.Patients[0] == second.Patients[0] {
+		t.Error("the groups have the same patients")
+	}
+	p := operated(t, 400)
+	hazard := standardise(p.TrueRisk())
+	row := map[string]int{}
+	for g, name := range second.Genes {
+		row[name] = g
+	}
+	for _, s := range second.Sets {
+		mean := 0.0
+		for _, gene := range s.Genes {
+			g := row[gene]
+			for i, v := range standardise(second.Values[g*400 : (g+1)*400]) {
+				mean += v * hazard[i] / 400 / float64(len(s.Genes))
+			}
+		}
+		if math.Abs(mean-s.Correlation) > 0.06 {
+			t.Errorf("%s: mean correlation with the hazard %.3f, planted %.3f", s.Name, mean, s.Correlation)
 		}
 	}
 }

@@ -30,6 +30,14 @@ func (m images) Scan(ctx context.Context, i int) (*volume.Volume, *volume.Mask, 
 	return ct, mask, nil
 }
 
+// Contour is for datasets.Contour.
+func (m images) Contour(ctx context.Context, i int) (*volume.Mask, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return m.p.Contour(i), nil
+}
+
 func (m images) SecondScan(ctx context.Context, i int) (*volume.Volume, *volume.Mask, error) {
 	if err := ctx.Err(); err != nil || !m.p.HasSecondScan(i) {
 		return nil, nil, err

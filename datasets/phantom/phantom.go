@@ -14,6 +14,7 @@ type Phantom struct {
 	spec      Spec // of the group that the cohort is
 	mix       Mix
 	treatment string
+	genes     uint64 // seed of what genes and gene sets are: both groups have the same
 }
 
 // New checks the specification; a value that cannot be used is a *SpecError.
@@ -22,7 +23,7 @@ func New(spec Spec) (*Phantom, error) {
 		return nil, err
 	}
 	made, mix := spec.group()
-	return &Phantom{spec: made, mix: mix, treatment: spec.Treatment}, nil
+	return &Phantom{spec: made, mix: mix, treatment: spec.Treatment, genes: spec.Seed}, nil
 }
 
 // Len is the number of subjects: train, then tune, then test.
@@ -36,6 +37,31 @@ func (p *Phantom) TrueRisk() []float64 {
 	risk := make([]float64, p.Len())
 	for i := range risk {
 		risk[i] = p.Subject(i).Hazard
+	}
+	return risk
+}
+
+// ImageRisk is the part of every subject's TrueRisk that a scan can show: what is left
+// without age and stage.
+func (p *Phantom) ImageRisk() []float64 {
+	return p.RiskHad(func(h *Hazard) { h.Age, h.Stage = 0, 0 })
+}
+
+// ClinicalHazard is what the hazard owes to the chart: the log hazard ratios of a year of
+// age and of a step of stage (I, II, IIIA, IIIB).
+func (p *Phantom) ClinicalHazard() (perYear, perStage float64) {
+	return p.spec.Hazard.Age / ageSD, p.spec.Hazard.Stage / stageSD
+}
+
+// RiskHad is what TrueRisk would be had the hazard been another: change gets a copy of the
+// cohort's own. With a trait's weight at 0 it is the best that a model can do which does
+// not see that trait; who died when stays as it is.
+func (p *Phantom) RiskHad(change func(*Hazard)) []float64 {
+	h := p.spec.Hazard
+	change(&h)
+	risk := make([]float64, p.Len())
+	for i := range risk {
+		risk[i] = h.log(p.Subject(i).Traits)
 	}
 	return risk
 }

@@ -293,6 +293,9 @@ func crossing(start, step vec, radius float64, n int) (in, out int) {
 	return in, max(in, out)
 }
 
+// contour is the reference reader's outline.
+func (sc *scene) contour(v view) *volume.Mask { return sc.outline(v, &sc.tumour.body) }
+
 // outline is the mask of a body in the scene: voxels whose centre lies within its
 // surface and in the lung (a contour stops at the pleura).
 func (sc *scene) outline(v view, b *body) *volume.Mask {

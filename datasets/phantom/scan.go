@@ -21,7 +21,14 @@ func (p *Phantom) Scan(i int) (*volume.Volume, *volume.Mask) {
 	v := newView(at.grid, at.pose, s.Scanner.BlurMM)
 	ct := sc.render(v)
 	finish(ct, s.Scanner, source(p.spec.Seed, forNoise, i))
-	return ct, sc.outline(v, &sc.tumour.body)
+	return ct, sc.contour(v)
+}
+
+// Contour is the reference contour of Scan, made without the CT.
+func (p *Phantom) Contour(i int) *volume.Mask {
+	s := p.Subject(i)
+	at := p.place(s)
+	return newScene(p.spec.Seed, i, s.Traits).contour(newView(at.grid, at.pose, s.Scanner.BlurMM))
 }
 
 // HasSecondScan says whether subject i was scanned twice.
@@ -40,7 +47,7 @@ func (p *Phantom) SecondScan(i int) (*volume.Volume, *volume.Mask) {
 	v := newView(at.grid, p.moved(at.pose, i), s.Scanner.BlurMM)
 	ct := sc.render(v)
 	finish(ct, s.Scanner, source(p.spec.Seed, forSecondNoise, i))
-	return ct, sc.outline(v, &sc.tumour.body)
+	return ct, sc.contour(v)
 }
 
 func (p *Phantom) moved(from pose, i int) pose {

@@ -322,3 +322,61 @@ func TestSpecErrors(t *testing.T) {
 		}
 	}
 }
+
+// The contour alone is that of the scan, and image, age and stage make up the hazard.
+func TestPartsMakeUpTheWhole(t *testing.T) {
+	p, err := New(Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := p.Images()
+	for _, i := range []int{0, 31, 407} {
+		_, want := p.Scan(i)
+		got, err := datasets.Contour(t.Context(), images, i)
+		if err != nil || got.Grid != want.Grid || !bytes.Equal(got.In, want.In) {
+			t.Errorf("subject %d: the contour is not the scan's (%v)", i, err)
+		}
+	}
+	seen, whole := p.ImageRisk(), p.TrueRisk()
+	perYear, perStage := p.ClinicalHazard()
+	mean := 0.0
+	for i := range whole {
+		traits := p.Subject(i).Traits
+		chart := perYear*(traits.AgeYears-ageMean) + perStage*(float64(traits.StageNumber)-stageMean)
+		if d := whole[i] - seen[i] - chart; math.Abs(d) > 1e-12 {
+			t.Fatalf("subject %d: %v is left of the hazard", i, d)
+		}
+		mean += math.Abs(chart) / float64(len(whole))
+	}
+	if mean < 0.1 {
+		t.Errorf("age and stage move the log hazard by %v only", mean)
+	}
+}
+
+// Without the halo's weight the hazard orders the dead less well; without a change it is the
+// hazard itself, and nobody else's hazard changes.
+func TestRiskHad(t *testing.T) {
+	p := phantom(t, nil)
+	whole := p.TrueRisk()
+	if same := p.RiskHad(func(*Hazard) {}); !slices.Equal(same, whole) {
+		t.Error("the hazard unchanged is another")
+	}
+	rest := p.RiskHad(func(h *Hazard) { h.Halo = 0 })
+	var with, without []float64
+	var dead []bool
+	for i := range p.Len() {
+		s := p.Subject(i)
+		if got, want := whole[i]-rest[i], Default().Hazard.Halo*(s.Traits.Halo-0.5)*math.Sqrt(12); math.Abs(got-want) > 1e-12 {
+			t.Fatalf("subject %d: the halo's part is %v, want %v", i, got, want)
+		}
+		if s.Outcome.Alive2yr.Valid {
+			with, without, dead = append(with, whole[i]), append(without, rest[i]), append(dead, !s.Outcome.Alive2yr.V)
+		}
+	}
+	if a, b := auc(with, dead), auc(without, dead); a-b < 0.03 {
+		t.Errorf("AUC %v with the halo and %v without: it hardly matters", a, b)
+	}
+	if !slices.Equal(p.TrueRisk(), whole) {
+		t.Error("asking changed the phantom")
+	}
+}

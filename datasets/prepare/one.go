@@ -9,16 +9,20 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/volume"
 )
 
-// Prepared is one patient on the way from files to cube.
+// Prepared is one contour of a scan of a patient on the way from files to cube.
 type Prepared struct {
 	PatientID string
-	SeriesUID string // of the CT
-	Contours  string // the RTSTRUCT or SEG file
+	Scan      int           // 1, or 2 for the repeat
+	Reader    string        // whose contour it is; empty for the reference
+	SeriesUID string        // of the CT
+	After     time.Duration // the first scan; 0 for the first and where not known
+	Contours  string        // the RTSTRUCT or SEG file
 	ROI       dicom.Choice
 	Raster    volume.RasterReport // how the contours met the scan; zero for a SEG file
 
@@ -41,12 +45,7 @@ type Prepared struct {
 
 // CubeGrid places Cube.HU (margin included) in the patient.
 func (p *Prepared) CubeGrid() volume.Grid {
-	iso := p.CT.Grid.Isotropic(p.Spec.SpacingMM)
-	first := p.Cube.First()
-	g := iso
-	g.Size = [3]int{p.Cube.Edge, p.Cube.Edge, p.Cube.Edge}
-	g.Origin = iso.Position([3]float64{float64(first[0]), float64(first[1]), float64(first[2])})
-	return g
+	return p.Cube.Grid(p.CT.Grid, p.Spec.SpacingMM)
 }
 
 // stageError says at which step a patient was lost, and at which file when the
@@ -65,6 +64,7 @@ const (
 	stageContours = "read contours"
 	stageROI      = "choose ROI"
 	stageMatch    = "match contours to CT"
+	stagePair     = "pair scans"
 	stageCT       = "read CT"
 	stageMask     = "fill contours"
 	stageCube     = "cut cube"
@@ -98,10 +98,15 @@ func (e *NoCTError) Error() string {
 type SeveralContoursError struct {
 	Patient string
 	Files   []string
+	OneScan bool // they are known to be of one and the same scan
 }
 
 func (e *SeveralContoursError) Error() string {
-	return fmt.Sprintf("patient %s: %d files hold a region that the ROI rule names: %s; keep one of them", e.Patient, len(e.Files), strings.Join(e.Files, ", "))
+	next := "keep one of them"
+	if !e.OneScan {
+		next += ", or, where they belong to two scans of the patient, prepare with --repeats scans"
+	}
+	return fmt.Sprintf("patient %s: %d files hold a region that the ROI rule names: %s; %s", e.Patient, len(e.Files), strings.Join(e.Files, ", "), next)
 }
 
 // source is a region found by the rule, before its voxels are known.
@@ -112,67 +117,70 @@ type source struct {
 	mask       func(volume.Grid) (*volume.Mask, volume.RasterReport, error)
 }
 
-// One prepares one patient in memory: the region that the rule names, from the
-// patient's RTSTRUCT files or, where none of them has it, from the DICOM SEG files;
-// the CT series it was drawn on; the mask; the cube. The list of errors is of
-// contour files that could not be used although the patient could.
+// read reads a scan and prepares it with its reference contour.
 //
-// The error is of package dicom or volume, or *NoContoursError, *NoCTError,
-// *SeveralContoursError. Nothing is guessed: two files with the region are an error.
-func One(patient dicom.PatientTree, rule dicom.ROIRule, spec volume.CubeSpec) (*Prepared, []error, error) {
-	if len(patient.Series) == 0 {
-		e := &NoCTError{Patient: patient.ID}
-		for _, f := range patient.Others {
-			e.Others = append(e.Others, f.Modality)
-		}
-		slices.Sort(e.Others)
-		e.Others = slices.Compact(e.Others)
-		return nil, nil, &stageError{stage: stageCT, err: e}
-	}
-	from, lost, err := choose(patient, rule)
+// The error is of package dicom or volume.
+func (s *exam) read(spec volume.CubeSpec) (*Prepared, error) {
+	ct, err := s.series.Read()
 	if err != nil {
-		return nil, lost, err
+		return nil, &stageError{stage: stageCT, err: err}
 	}
-	series, note, err := patient.SeriesOf(from.file, from.references)
-	if err != nil {
-		return nil, lost, &stageError{stageMatch, from.file, err}
-	}
-	ct, err := series.Read()
-	if err != nil {
-		return nil, lost, &stageError{stage: stageCT, err: err}
-	}
+	s.native = ct.Grid
 	up := upright(ct.Grid)
 	p := &Prepared{
-		PatientID: patient.ID, SeriesUID: series.UID, Contours: from.file, ROI: from.choice, Spec: spec,
+		PatientID: s.patient.ID, SeriesUID: s.series.UID, After: s.after, Spec: spec,
 		CT: &volume.Volume{Grid: up.grid, HU: turned(ct.HU, up)},
 	}
-	var tasks sync.WaitGroup
-	defer tasks.Wait()
-	tasks.Go(func() { p.HUMin, p.HUMax, p.CRC = fingerprint(p.CT.HU) })
-	mask, raster, err := from.mask(ct.Grid)
-	if err != nil {
-		return nil, lost, &stageError{stageMask, from.file, err}
+	var task sync.WaitGroup
+	defer task.Wait()
+	task.Go(func() { p.HUMin, p.HUMax, p.CRC = fingerprint(p.CT.HU) })
+	if err := s.draw(p, s.reference); err != nil {
+		return nil, err
 	}
-	p.Raster, p.MaskVoxels = raster, mask.Count()
-	p.Mask = &volume.Mask{Grid: up.grid, In: turned(mask.In, up)}
+	var notes []string
 	if !up.same {
-		p.Notes = append(p.Notes, "the scan's axes were turned to the patient's left, back and head")
+		notes = append(notes, "the scan's axes were turned to the patient's left, back and head")
 	}
-	if note != "" {
-		p.Notes = append(p.Notes, note)
+	notes = append(append(notes, s.notes...), p.Notes...)
+	if n := len(s.patient.Series); n > 1 {
+		notes = append(notes, fmt.Sprintf("one of %d CT series of the patient", n))
 	}
-	p.Notes = append(p.Notes, rasterNotes(raster)...)
-	if n := len(patient.Series); n > 1 {
-		p.Notes = append(p.Notes, fmt.Sprintf("one of %d CT series of the patient", n))
-	}
-	p.Cube, err = volume.CutCube(p.CT, p.Mask, spec)
-	if err != nil {
-		return nil, lost, &stageError{stageCube, from.file, err}
-	}
-	return p, lost, nil
+	p.Notes = notes
+	return p, nil
 }
 
-// choose finds the file and the region that the rule names.
+// reading prepares the contour of another reader on a scan that was read.
+func (s *exam) reading(of *Prepared, r reading) (*Prepared, error) {
+	p := *of
+	p.Reader, p.Notes = r.reader, nil
+	if err := s.draw(&p, r.source); err != nil {
+		return nil, err
+	}
+	if r.note != "" {
+		p.Notes = append(p.Notes, r.note)
+	}
+	return &p, nil
+}
+
+// draw fills a contour into a mask on the scan and cuts the cube around it.
+func (s *exam) draw(p *Prepared, from *source) error {
+	p.Contours, p.ROI = from.file, from.choice
+	mask, raster, err := from.mask(s.native)
+	if err != nil {
+		return &stageError{stageMask, from.file, err}
+	}
+	p.Raster, p.MaskVoxels, p.Notes = raster, mask.Count(), rasterNotes(raster)
+	p.Mask = &volume.Mask{Grid: p.CT.Grid, In: turned(mask.In, upright(s.native))}
+	if p.Cube, err = volume.CutCube(p.CT, p.Mask, p.Spec); err != nil {
+		return &stageError{stageCube, from.file, err}
+	}
+	return nil
+}
+
+// choose finds the file and the region that the rule names: from the patient's RTSTRUCT
+// files or, where none of them has it, from the DICOM SEG files. Nothing is guessed: two
+// files with the region are a *SeveralContoursError. The list of errors is of contour files
+// that could not be used although the patient could.
 func choose(patient dicom.PatientTree, rule dicom.ROIRule) (*source, []error, error) {
 	var found []*source
 	var failed []error
@@ -221,9 +229,16 @@ func fromStructures(file string, rule dicom.ROIRule) (*source, error) {
 	if err != nil {
 		return nil, &stageError{stageROI, file, err}
 	}
-	return &source{file: file, choice: choice, references: set.References(roi), mask: func(g volume.Grid) (*volume.Mask, volume.RasterReport, error) {
+	return structureSource(set, roi, choice), nil
+}
+
+func structureSource(set *dicom.StructureSet, roi dicom.ROI, choice dicom.Choice) *source {
+	return &source{file: set.File, choice: choice, references: set.References(roi), mask: func(g volume.Grid) (*volume.Mask, volume.RasterReport, error) {
+		if len(roi.Contours) == 0 {
+			return nil, volume.RasterReport{}, &dicom.EmptyROIError{File: set.File, Patient: set.PatientID, ROI: roi.Name, Reasons: roi.Skipped}
+		}
 		return volume.Rasterise(roi.Contours, g)
-	}}, nil
+	}}
 }
 
 func fromSegmentation(file string, rule dicom.ROIRule) (*source, error) {
@@ -235,10 +250,14 @@ func fromSegmentation(file string, rule dicom.ROIRule) (*source, error) {
 	if err != nil {
 		return nil, &stageError{stageROI, file, err}
 	}
-	return &source{file: file, choice: choice, references: seg.References, mask: func(g volume.Grid) (*volume.Mask, volume.RasterReport, error) {
+	return segmentSource(seg, segment, choice), nil
+}
+
+func segmentSource(seg *dicom.Segmentation, segment dicom.Segment, choice dicom.Choice) *source {
+	return &source{file: seg.File, choice: choice, references: seg.References, mask: func(g volume.Grid) (*volume.Mask, volume.RasterReport, error) {
 		m, err := seg.Mask(segment.Number, &g)
 		return m, volume.RasterReport{}, err
-	}}, nil
+	}}
 }
 
 // rasterNotes puts the unusual counts of a report into words.

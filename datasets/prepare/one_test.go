@@ -14,6 +14,16 @@ import (
 	"hounsfield/datasets/volume"
 )
 
+// one prepares a patient with one scan.
+func one(patient dicom.PatientTree, spec volume.CubeSpec) (*Prepared, []error, error) {
+	scans, lost, err := Options{Rule: rule}.find(patient)
+	if err != nil {
+		return nil, lost, err
+	}
+	p, err := scans[0].read(spec)
+	return p, lost, err
+}
+
 // Turning a scan upright moves no voxel in the patient: checked for all 48 ways in
 // which axes can be swapped and flipped, and for oblique ones.
 func TestUpright(t *testing.T) {
@@ -92,11 +102,11 @@ func TestFeetFirst(t *testing.T) {
 	}
 	var got []*Prepared
 	for _, p := range tree.Patients {
-		one, _, err := One(p, rule, spec)
+		it, _, err := one(p, spec)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, one)
+		got = append(got, it)
 	}
 	if got[0].PatientID != "FEET" || len(got[0].Notes) != 1 || len(got[1].Notes) != 0 {
 		t.Errorf("notes %q and %q", got[0].Notes, got[1].Notes)
@@ -109,6 +119,44 @@ func TestFeetFirst(t *testing.T) {
 // Where no structure set has the region, the segmentation is used; a structure set
 // that names others is noted.
 func TestSegmentationInstead(t *testing.T) {
+	root := segmented(t)
+	tree, err := dicom.Index(root)
+	if err != nil || len(tree.Patients) != 1 {
+		t.Fatalf("tree %+v, error %v", tree, err)
+	}
+	p, lost, err := one(tree.Patients[0], volume.CubeSpec{Size: 10, SpacingMM: 1})
+	if err != nil || len(lost) != 0 {
+		t.Fatalf("lost %v, error %v", lost, err)
+	}
+	want := 0
+	for frame := range 3 {
+		for y := range 16 {
+			for x := range 24 {
+				if (x+2*y+3*frame)%7 < 3 && x > 2 { // the formula of testdata/make.py
+					want++
+				}
+			}
+		}
+	}
+	if p.MaskVoxels != want || p.ROI.Name != "GTV-1" || filepath.Base(p.Contours) != "seg.dcm" {
+		t.Errorf("%d voxels of %q from %s, want %d", p.MaskVoxels, p.ROI.Name, p.Contours, want)
+	}
+	rt := filepath.Join(root, "rt.dcm")
+	if err := dicom.WriteStructures(rt, []dicom.ROI{{Name: "Heart"}}, chest, dicom.Meta{PatientID: "MADE-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if tree, err = dicom.Index(root); err != nil {
+		t.Fatal(err)
+	}
+	_, lost, err = one(tree.Patients[0], volume.CubeSpec{Size: 10, SpacingMM: 1})
+	if err != nil || len(lost) != 1 || dicom.FileOf(lost[0]) != rt {
+		t.Errorf("lost %v, error %v", lost, err)
+	}
+}
+
+// segmented is a folder with dicom/testdata/seg.dcm and the scan that it was drawn on.
+func segmented(t *testing.T) string {
+	t.Helper()
 	root := t.TempDir()
 	made := filepath.Join("..", "dicom", "testdata", "seg.dcm")
 	raw, err := os.ReadFile(made)
@@ -138,38 +186,7 @@ func TestSegmentationInstead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tree, err := dicom.Index(root)
-	if err != nil || len(tree.Patients) != 1 {
-		t.Fatalf("tree %+v, error %v", tree, err)
-	}
-	p, lost, err := One(tree.Patients[0], rule, volume.CubeSpec{Size: 10, SpacingMM: 1})
-	if err != nil || len(lost) != 0 {
-		t.Fatalf("lost %v, error %v", lost, err)
-	}
-	want := 0
-	for frame := range 3 {
-		for y := range 16 {
-			for x := range 24 {
-				if (x+2*y+3*frame)%7 < 3 && x > 2 { // the formula of testdata/make.py
-					want++
-				}
-			}
-		}
-	}
-	if p.MaskVoxels != want || p.ROI.Name != "GTV-1" || filepath.Base(p.Contours) != "seg.dcm" {
-		t.Errorf("%d voxels of %q from %s, want %d", p.MaskVoxels, p.ROI.Name, p.Contours, want)
-	}
-	rt := filepath.Join(root, "rt.dcm")
-	if err := dicom.WriteStructures(rt, []dicom.ROI{{Name: "Heart"}}, chest, dicom.Meta{PatientID: "MADE-1"}); err != nil {
-		t.Fatal(err)
-	}
-	if tree, err = dicom.Index(root); err != nil {
-		t.Fatal(err)
-	}
-	_, lost, err = One(tree.Patients[0], rule, volume.CubeSpec{Size: 10, SpacingMM: 1})
-	if err != nil || len(lost) != 1 || dicom.FileOf(lost[0]) != rt {
-		t.Errorf("lost %v, error %v", lost, err)
-	}
+	return root
 }
 
 func indexOf(b []byte, s string) int {

@@ -17,49 +17,83 @@ import (
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/nifti"
+	"hounsfield/datasets/radiomics"
 	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
 )
 
-// write writes the files of one patient and makes its row. The scan is let go of
-// on the way, to make room for the volumes: p is spent afterwards.
-func (o Options) write(ctx context.Context, p *Prepared, folder string) (*row, error) {
-	dir := filepath.Join(o.Out, folder)
+// The tables in the folder that Run fills.
+const (
+	ImagingFile    = "imaging.arrow"
+	imagingParquet = "imaging.parquet"
+	exclusionsFile = "exclusions.arrow"
+)
+
+var tableFiles = []string{ImagingFile, imagingParquet, exclusionsFile, FeaturesFile, featuresParquet}
+
+// write writes the files of one contour and makes its row. of is the row of the scan that a
+// reading was drawn on and shares the CT of, nil for the first. The cube is let go of.
+func (o Options) write(ctx context.Context, p *Prepared, folder string, of *row) (*row, error) {
+	switch {
+	case p.Reader != "":
+		folder += "/reader-" + safeName(p.Reader)
+	case p.Scan > 1:
+		folder += fmt.Sprintf("/scan-%d", p.Scan)
+	}
+	dir := filepath.Join(o.Out, filepath.FromSlash(folder))
 	fail := func(err error) (*row, error) { return nil, &WriteError{Patient: p.PatientID, Err: err} }
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fail(err)
 	}
-	defer p.release()
 	r := newRow(p)
 	r.cohort, r.contours = o.Cohort, relative(o.Root, p.Contours)
 	r.cubeFile, r.qcFile = folder+"/cube.nii.gz", folder+"/qc.png"
-	file := func(name string) string { return filepath.Join(dir, name) }
-	cube := &volume.Volume{Grid: p.CubeGrid(), HU: p.Cube.HU}
+	at := func(file string) string { return filepath.Join(o.Out, filepath.FromSlash(file)) }
 	iso := p.CT.Grid.Isotropic(o.Cube.SpacingMM)
-	if o.KeepVolumes {
-		r.ctFile, r.maskFile = folder+"/ct_1mm.nii.gz", folder+"/mask_1mm.nii.gz"
-	}
 	// Two halves of about the same work, packing the 1 mm volume aside.
 	var group errgroup.Group
-	group.Go(func() error {
-		if err := nifti.Write(file("cube.nii.gz"), cube, nifti.Float32); err != nil || !o.KeepVolumes || ctx.Err() != nil {
+	if o.KeepVolumes {
+		r.ctFile, r.maskFile = folder+"/ct_1mm.nii.gz", folder+"/mask_1mm.nii.gz"
+		if p.Reader != "" {
+			r.ctFile, r.ctHash = of.ctFile, of.ctHash
+		}
+	}
+	group.Go(func() (err error) {
+		if err := nifti.Write(at(r.cubeFile), &volume.Volume{Grid: p.CubeGrid(), HU: p.Cube.HU}, nifti.Float32); err != nil {
 			return err
 		}
-		ct := volume.Resample(p.CT, iso)
+		if !o.KeepVolumes || r.ctHash != "" || ctx.Err() != nil {
+			return nil
+		}
+		var as []nifti.Option
 		if p.HUMin < math.MinInt16 || p.HUMax > math.MaxInt16 { // metal, on an odd scale
-			return nifti.Write(file("ct_1mm.nii.gz"), ct, nifti.Float32)
+			as = append(as, nifti.Float32)
 		}
-		return nifti.Write(file("ct_1mm.nii.gz"), ct)
-	})
-	group.Go(func() error {
-		if err := writeQC(file("qc.png"), p); err != nil || !o.KeepVolumes || ctx.Err() != nil {
+		if err := nifti.Write(at(r.ctFile), volume.Resample(p.CT, iso), as...); err != nil {
 			return err
 		}
-		return nifti.WriteMask(file("mask_1mm.nii.gz"), volume.ResampleMask(p.Mask, iso))
+		r.ctHash, err = fileSHA256(at(r.ctFile))
+		return err
 	})
+	group.Go(func() (err error) {
+		if err := writeQC(at(r.qcFile), p); err != nil || !o.KeepVolumes || ctx.Err() != nil {
+			return err
+		}
+		if err := nifti.WriteMask(at(r.maskFile), volume.ResampleMask(p.Mask, iso)); err != nil {
+			return err
+		}
+		r.maskHash, err = fileSHA256(at(r.maskFile))
+		return err
+	})
+	var err error
+	if r.features, err = o.describe(ctx, p); err != nil {
+		group.Wait()
+		return nil, err
+	}
 	if err := group.Wait(); err != nil {
 		return fail(err)
 	}
+	p.Cube.HU = nil
 	return r, context.Cause(ctx)
 }
 
@@ -67,7 +101,7 @@ func (o Options) write(ctx context.Context, p *Prepared, folder string) (*row, e
 // itself the collector waits until the heap has doubled, with the next patient's
 // scan in it; voxels hold no pointers, so collecting at once costs next to nothing.
 func (p *Prepared) release() {
-	p.CT.HU, p.Mask.In, p.Cube.HU = nil, nil, nil
+	p.CT.HU, p.Mask.In = nil, nil
 	runtime.GC()
 }
 
@@ -89,15 +123,14 @@ func writeQC(path string, p *Prepared) error {
 // hash of the ID, so that no two patients share one.
 func folderNames(ids []string) map[string]string {
 	taken := map[string]bool{}
-	for _, t := range []string{"imaging.arrow", "imaging.parquet", "exclusions.arrow"} {
+	for _, t := range tableFiles {
 		taken[t] = true
 	}
 	out := make(map[string]string, len(ids))
 	for _, id := range ids {
-		name := cleanName(id)
-		if name != id || taken[strings.ToLower(name)] {
-			sum := sha256.Sum256([]byte(id))
-			name = fmt.Sprintf("%s-%s", name, hex.EncodeToString(sum[:4]))
+		name := safeName(id)
+		if taken[strings.ToLower(name)] {
+			name = hashedName(id)
 			for taken[strings.ToLower(name)] {
 				name += "x" // another patient bears this very name
 			}
@@ -106,6 +139,19 @@ func folderNames(ids []string) map[string]string {
 		out[id] = name
 	}
 	return out
+}
+
+// safeName is a name that is its own, or cleaned and with a hash of what it was.
+func safeName(id string) string {
+	if name := cleanName(id); name == id {
+		return name
+	}
+	return hashedName(id)
+}
+
+func hashedName(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return fmt.Sprintf("%s-%s", cleanName(id), hex.EncodeToString(sum[:4]))
 }
 
 // cleanName keeps letters, digits, and - _ . inside the name.
@@ -128,6 +174,8 @@ func cleanName(id string) string {
 type row struct {
 	*Prepared
 	cohort, contours, cubeFile, qcFile, ctFile, maskFile string
+	ctHash, maskHash                                     string // of the files as they lie there
+	features                                             []radiomics.Feature
 
 	hash            string
 	mean, low, high float64
@@ -163,11 +211,19 @@ func imagingColumns() []imagingColumn {
 	count := func(name, unit, about string, v func(r *row) int) imagingColumn {
 		return imagingColumn{table.Column{Name: name, Type: table.Int64, Unit: unit, Description: about}, func(r *row) any { return int64(v(r)) }}
 	}
-	id := text("patient_id", "PatientID of the DICOM files", func(r *row) string { return r.PatientID })
-	id.Unique = true
+	after := number("after_minutes", "minutes", "how long after the first scan this one was acquired; null for the first and where the files do not say", func(r *row) float64 {
+		if r.After == 0 {
+			return math.NaN()
+		}
+		return r.After.Minutes()
+	})
+	after.Nullable = true
 	out := []imagingColumn{
-		id,
+		text("patient_id", "PatientID of the DICOM files; with scan and reader it names the row", func(r *row) string { return r.PatientID }),
 		maybe("cohort", "cohort the patient belongs to", func(r *row) string { return r.cohort }),
+		count("scan", "", "1, or 2 for the repeat of the scan", func(r *row) int { return r.Scan }),
+		maybe("reader", "whose contour it is; null for the reference", func(r *row) string { return r.Reader }),
+		after,
 		text("series_uid", "SeriesInstanceUID of the CT", func(r *row) string { return r.SeriesUID }),
 		text("contour_file", "RTSTRUCT or SEG file, below the input folder", func(r *row) string { return r.contours }),
 		text("roi", "region used, as the file spells it", func(r *row) string { return r.ROI.Name }),
@@ -208,7 +264,9 @@ func imagingColumns() []imagingColumn {
 		text("cube_file", "cube with margin, NIfTI float32 HU, below this table's folder", func(r *row) string { return r.cubeFile }),
 		text("qc_file", "picture to check the cube by", func(r *row) string { return r.qcFile }),
 		maybe("ct_file", "CT on the isotropic grid", func(r *row) string { return r.ctFile }),
+		maybe("ct_sha256", "SHA-256 of that file", func(r *row) string { return r.ctHash }),
 		maybe("mask_file", "mask on the isotropic grid", func(r *row) string { return r.maskFile }),
+		maybe("mask_sha256", "SHA-256 of that file", func(r *row) string { return r.maskHash }),
 		maybe("notes", "what did not quite fit", func(r *row) string { return strings.Join(r.Notes, "; ") }),
 	)
 }
@@ -247,4 +305,20 @@ func values[V any](c imagingColumn, rows []*row) []V {
 		out[i] = c.value(r).(V)
 	}
 	return out
+}
+
+// CubeOf is the cube of a row of the imaging table, with its place in the patient: hu are
+// the voxels of the row's cube file, margin included. Padded and MaskOutside, which the
+// table does not hold, are 0.
+func CubeOf(imaging *table.Table, row int, hu []float32) *volume.Cube {
+	c := &volume.Cube{
+		Edge: int(math.Round(math.Cbrt(float64(len(hu))))), Margin: int(imaging.Int64s("cube_margin")[row]), HU: hu,
+		MaskVoxels: int(imaging.Int64s("mask_voxels_iso")[row]), VolumeMM3: imaging.Float64s("mask_mm3")[row],
+	}
+	for a, axis := range []string{"x", "y", "z"} {
+		c.CentreOfMass[a] = imaging.Float64s("com_" + axis)[row]
+		c.CentreIndex[a] = int(imaging.Int64s("centre_" + axis)[row])
+		c.CentreMM[a] = imaging.Float64s("com_" + axis + "_mm")[row]
+	}
+	return c
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,15 +22,19 @@ import (
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/dicom"
+	"hounsfield/datasets/radiomics"
 	"hounsfield/datasets/volume"
 )
 
 // Options say what to prepare and where to put it.
 type Options struct {
-	Root        string          // folder tree of DICOM files
-	Out         string          // folder to fill; made when it does not exist
-	Cohort      string          // written into both tables
-	Rule        dicom.ROIRule   // which region is the tumour
+	Root    string        // folder tree of DICOM files
+	Out     string        // folder to fill; made when it does not exist
+	Cohort  string        // written into both tables
+	Rule    dicom.ROIRule // which region is the tumour
+	Repeats Repeats       // whether patients have second scans or several readers
+	// Features, when given, are the settings of engineered features to compute of each contour.
+	Features    *radiomics.Settings
 	Cube        volume.CubeSpec // which cube to cut
 	KeepVolumes bool            // also write the CT and the mask on the 1 mm grid
 	Jobs        int             // patients at a time; 0 is 1: each already uses all processors, and 0.2 GB, or 0.6 GB with KeepVolumes
@@ -43,6 +48,7 @@ type Options struct {
 // Summary says what came out.
 type Summary struct {
 	Patients, Prepared, Excluded int    // Patients = Prepared + Excluded
+	SecondScans, Readings        int    // rows of the imaging table besides the Prepared ones
 	Problems                     int    // rows of the exclusions table, patients and files
 	Imaging, Exclusions          string // the tables, .arrow; the imaging table lies beside as .parquet too
 }
@@ -81,6 +87,8 @@ func (o Options) check() error {
 		return &OptionError{"Out", o.Out, "a folder to write to"}
 	case len(o.Rule.Exact) == 0:
 		return &OptionError{"Rule", "", "at least one ROI name"}
+	case o.Repeats.Kind != RepeatsNone && o.Repeats.Kind != RepeatsScans && o.Repeats.Kind != RepeatsReaders:
+		return &OptionError{"Repeats", o.Repeats.Kind, "scans or readers, or nothing"}
 	case o.Cube.Size < 1 || !(o.Cube.SpacingMM > 0) || o.Cube.Margin < 0:
 		return &OptionError{"Cube", fmt.Sprint(o.Cube), "a size of at least 1 voxel, a positive spacing, a margin of 0 or more"}
 	case o.Jobs < 0:
@@ -91,9 +99,12 @@ func (o Options) check() error {
 
 // Run prepares every patient below Options.Root. Into Options.Out go, for each
 // patient, a folder with cube.nii.gz (float32 HU, margin included) and qc.png and,
-// with KeepVolumes, ct_1mm.nii.gz and mask_1mm.nii.gz; then imaging.arrow and
-// imaging.parquet, one row per patient, and exclusions.arrow, one row per patient
-// or file lost. Each file appears whole or not at all, the tables last.
+// with KeepVolumes, ct_1mm.nii.gz and mask_1mm.nii.gz; of a second scan the same in the
+// folder scan-2 inside, of other readers what depends on the contour in reader-NAME; then
+// imaging.arrow and imaging.parquet, one row per patient, scan and reader, and
+// exclusions.arrow, one row per patient, scan, reader or file lost. Each file appears whole
+// or not at all, the tables last: those of an earlier run go before its files are written
+// over, so that a table never lies beside files of another run.
 //
 // A patient that cannot be prepared is a row of the exclusions table and stops
 // nothing. Errors: *OptionError before any work, the context's when it ends,
@@ -115,25 +126,36 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		ids[i] = p.ID
 	}
 	folders := folderNames(ids)
-	rows := make([]*row, len(tree.Patients))
+	removeTables := sync.OnceValue(o.removeTables)
+	rows := make([][]*row, len(tree.Patients))
 	lost := make([][]datasets.Exclusion, len(tree.Patients))
+	readers := make([]*readersSeen, len(tree.Patients))
 	var done int
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(o.Jobs, 1))
 	for i, patient := range tree.Patients {
-		group.Go(func() error {
+		group.Go(func() (err error) {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			p, ex := o.one(patient)
-			lost[i] = ex
-			if p != nil {
-				r, err := o.write(ctx, p, folders[patient.ID])
+			var scan *row // whose CT its readings share
+			lost[i], readers[i], err = o.each(patient, func(p *Prepared) error {
+				if err := removeTables(); err != nil {
+					return err
+				}
+				r, err := o.write(ctx, p, folders[patient.ID], scan)
 				if err != nil {
 					return err
 				}
-				rows[i] = r
+				if p.Reader == "" {
+					scan = r
+				}
+				rows[i] = append(rows[i], r)
+				return nil
+			})
+			if err != nil {
+				return err
 			}
 			if o.Progress != nil {
 				mu.Lock()
@@ -147,67 +169,130 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := group.Wait(); err != nil {
 		return Summary{}, err
 	}
-	exclusions := o.problems(tree)
-	for _, ex := range lost {
-		exclusions = append(exclusions, ex...)
+	for i, err := range o.missing(tree.Patients, readers) {
+		if err != nil {
+			lost[i] = append(lost[i], o.exclusion(ids[i], err))
+		}
 	}
-	rows = slices.DeleteFunc(rows, func(r *row) bool { return r == nil })
-	return o.tables(tree, rows, exclusions)
+	return o.tables(tree, slices.Concat(rows...), append(o.problems(tree), slices.Concat(lost...)...))
 }
 
-// Folder prepares every patient below a folder in memory and writes nothing. The
-// scans themselves are dropped as soon as the cube is cut (CT.HU and Mask.In of
-// the results are nil), so that many patients fit.
+// removeTables takes away the tables of an earlier run.
+func (o Options) removeTables() error {
+	for _, name := range tableFiles {
+		if err := os.Remove(filepath.Join(o.Out, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &WriteError{Err: err}
+		}
+	}
+	return nil
+}
+
+// Folder prepares every patient below a folder in memory and writes nothing: one scan with
+// one contour each. The scans themselves are dropped as soon as the cube is cut (CT.HU and
+// Mask.In of the results are nil), so that many patients fit.
 func Folder(ctx context.Context, root, cohort string, rule dicom.ROIRule, spec volume.CubeSpec) ([]*Prepared, []datasets.Exclusion, error) {
+	var out []*Prepared
+	lost, err := Each(ctx, root, cohort, rule, spec, func(p *Prepared) error {
+		out = append(out, p)
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return out, lost, nil
+}
+
+// Each prepares the patients below a folder as [Folder] does and hands them on one after the
+// other with the voxels of scan and mask, which are let go of afterwards (the fields CT.HU and
+// Mask.In become nil). An error of keep ends it.
+func Each(ctx context.Context, root, cohort string, rule dicom.ROIRule, spec volume.CubeSpec, keep func(*Prepared) error) ([]datasets.Exclusion, error) {
 	o := Options{Root: root, Out: root, Cohort: cohort, Rule: rule, Cube: spec}
 	if err := o.check(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	tree, err := dicom.Index(root)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	exclusions := o.problems(tree)
-	var out []*Prepared
 	for _, patient := range tree.Patients {
 		if ctx.Err() != nil {
-			return nil, nil, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
-		p, ex := o.one(patient)
+		ex, _, err := o.each(patient, keep)
+		if err != nil {
+			return nil, err
+		}
 		exclusions = append(exclusions, ex...)
-		if p != nil {
-			p.CT.HU, p.Mask.In = nil, nil
-			out = append(out, p)
-		}
 	}
-	return out, exclusions, nil
+	return exclusions, nil
 }
 
-// one is One with its errors as rows of the exclusions table. A fault of the
-// program on one patient's data must not cost the others' results: it becomes a
-// row too.
-func (o Options) one(patient dicom.PatientTree) (p *Prepared, ex []datasets.Exclusion) {
-	note := func(err error) {
-		stage, file, reason := exclusion(err)
-		if file != "" {
-			file = relative(o.Root, file)
-		}
-		ex = append(ex, datasets.Exclusion{Patient: patient.ID, Cohort: o.Cohort, Stage: stage, Reason: o.shorten(reason), File: file})
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			p = nil
-			note(&stageError{stage: stageFault, err: fmt.Errorf("a fault of this program, please report it: %v\n%s", r, debug.Stack())})
-		}
-	}()
-	p, lost, err := One(patient, o.Rule, o.Cube)
-	if err != nil {
+// each prepares what there is of one patient and hands it on, one contour after the other:
+// the reference of the first scan, its readings, the second scan. Voxels of scan and mask
+// are let go of afterwards. What is lost becomes rows of the exclusions table; the error is
+// that of keep.
+func (o Options) each(patient dicom.PatientTree, keep func(*Prepared) error) (ex []datasets.Exclusion, readers *readersSeen, err error) {
+	note := func(err error) { ex = append(ex, o.exclusion(patient.ID, err)) }
+	var scans []*exam
+	var lost []error
+	if err := guarded(func() (err error) { scans, lost, err = o.find(patient); return err }); err != nil {
 		note(err)
+		scans = nil
 	}
 	for _, l := range lost {
 		note(l)
 	}
-	return p, ex
+	kept := 0
+	for i, s := range scans {
+		var p *Prepared
+		if err := guarded(func() (err error) { p, err = s.read(o.Cube); return err }); err != nil {
+			note(err)
+			continue
+		}
+		kept++
+		p.Scan = kept
+		if kept == 1 && i > 0 {
+			p.After, p.Notes = 0, append(p.Notes, "the patient's earlier scan could not be used")
+		}
+		if err := keep(p); err != nil {
+			return ex, nil, err
+		}
+		readers = s.readers
+		for _, r := range s.readings {
+			var q *Prepared
+			if err := guarded(func() (err error) { q, err = s.reading(p, r); return err }); err != nil {
+				note(err)
+				continue
+			}
+			if err := keep(q); err != nil {
+				return ex, nil, err
+			}
+			q.Mask.In = nil
+		}
+		p.release()
+	}
+	return ex, readers, nil
+}
+
+// guarded makes a fault of the program on one patient's data that patient's error: it must
+// not cost the others' results.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &stageError{stage: stageFault, err: fmt.Errorf("a fault of this program, please report it: %v\n%s", r, debug.Stack())}
+		}
+	}()
+	return do()
+}
+
+// exclusion is an error as a row of the exclusions table.
+func (o Options) exclusion(patient string, err error) datasets.Exclusion {
+	stage, file, reason := exclusion(err)
+	if file != "" {
+		file = relative(o.Root, file)
+	}
+	return datasets.Exclusion{Patient: patient, Cohort: o.Cohort, Stage: stage, Reason: o.shorten(reason), File: file}
 }
 
 // shorten writes paths below Root without Root.
@@ -240,17 +325,37 @@ func within(folder, file string) bool {
 // tables writes the imaging and the exclusions table.
 func (o Options) tables(tree *dicom.Tree, rows []*row, exclusions []datasets.Exclusion) (Summary, error) {
 	s := Summary{
-		Patients: len(tree.Patients), Prepared: len(rows), Excluded: len(tree.Patients) - len(rows), Problems: len(exclusions),
-		Imaging: filepath.Join(o.Out, "imaging.arrow"), Exclusions: filepath.Join(o.Out, "exclusions.arrow"),
+		Patients: len(tree.Patients), Problems: len(exclusions),
+		Imaging: filepath.Join(o.Out, ImagingFile), Exclusions: filepath.Join(o.Out, exclusionsFile),
 	}
+	for _, r := range rows {
+		switch {
+		case r.Reader != "":
+			s.Readings++
+		case r.Scan > 1:
+			s.SecondScans++
+		default:
+			s.Prepared++
+		}
+	}
+	s.Excluded = s.Patients - s.Prepared
 	origin := o.provenance()
 	t, err := imagingTable(rows, origin)
 	if err != nil {
 		return Summary{}, err
 	}
+	if o.Features != nil {
+		f, err := featuresTable(rows, *o.Features, origin)
+		if err != nil {
+			return Summary{}, err
+		}
+		if err := errors.Join(f.Write(filepath.Join(o.Out, FeaturesFile)), f.Write(filepath.Join(o.Out, featuresParquet))); err != nil {
+			return Summary{}, &WriteError{Err: err}
+		}
+	}
 	err = errors.Join(
 		t.Write(s.Imaging),
-		t.Write(filepath.Join(o.Out, "imaging.parquet")),
+		t.Write(filepath.Join(o.Out, imagingParquet)),
 		datasets.WriteExclusions(s.Exclusions, exclusions, origin),
 	)
 	if err != nil {
@@ -262,6 +367,7 @@ func (o Options) tables(tree *dicom.Tree, rows []*row, exclusions []datasets.Exc
 func (o Options) provenance() map[string]string {
 	out := map[string]string{
 		"roi_rule":        strings.Join(o.Rule.Exact, ", then "),
+		"repeats":         o.Repeats.String(),
 		"cube_size":       fmt.Sprint(o.Cube.Size),
 		"cube_spacing_mm": fmt.Sprint(o.Cube.SpacingMM),
 		"cube_margin":     fmt.Sprint(o.Cube.Margin),

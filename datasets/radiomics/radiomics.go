@@ -45,6 +45,25 @@ type Settings struct {
 	MinMM3 float64   // tumours below are refused; 0 refuses none but the empty one
 }
 
+// String is the settings in words, as a feature's source.
+func (s Settings) String() string {
+	grid, bins, matrices := "on the scan's own grid", "from the smallest value", "features averaged over directions"
+	if s.SpacingMM > 0 {
+		by := "linear interpolation"
+		if s.BSpline {
+			by = "cubic B-spline"
+		}
+		grid = fmt.Sprintf("on a grid of %g mm by %s", s.SpacingMM, by)
+	}
+	if s.AlignBins {
+		bins = "from multiples of it"
+	}
+	if s.Merge {
+		matrices = "matrices of directions added up"
+	}
+	return fmt.Sprintf("%s, bins of %g HU %s, %s", grid, s.BinWidth, bins, matrices)
+}
+
 // Published are the settings of the study's published tables, computed there with
 // pyradiomics 1.1.1-beta1: 3 mm by cubic B-spline, bins of 25 HU, Laplacians of 1 to 5 mm.
 func Published() Settings {

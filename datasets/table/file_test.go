@@ -115,6 +115,30 @@ func saysAll(err error, target any, says ...string) bool {
 	return true
 }
 
+// ReadAny gives what Read gives with the columns declared as they are.
+func TestReadAny(t *testing.T) {
+	for _, ext := range formats {
+		path := filepath.Join(t.TempDir(), "table"+ext)
+		made := build(t, allTypes(), allData())
+		if err := made.Write(path); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadAny(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(made.Schema().Names(), got.Schema().Names()); d != "" || got.Rows() != made.Rows() || got.Float64s("age")[0] != 61.25 {
+			t.Errorf("%s: %s", ext, d)
+		}
+		if got.Schema().Name != "table" {
+			t.Errorf("%s: the table is named %q", ext, got.Schema().Name)
+		}
+		if _, err := ReadAny(path + ".txt"); !saysAll(err, new(*FormatError), ".txt") {
+			t.Error(err)
+		}
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	for _, ext := range formats {
 		path := filepath.Join(t.TempDir(), "table"+ext)

@@ -39,6 +39,17 @@ func Read(path string, schema Schema, undeclared Undeclared) (*Table, error) {
 	if err := schema.Check(); err != nil {
 		return nil, err
 	}
+	return readFile(path, schema, undeclared)
+}
+
+// ReadAny reads an .arrow (IPC file) or .parquet file whatever its columns are, as [Read]
+// does with [Keep] and no column declared; the table is named after the file.
+// Errors: *FormatError, *ColumnError, *ValueError.
+func ReadAny(path string) (*Table, error) {
+	return readFile(path, Schema{Name: strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))}, Keep)
+}
+
+func readFile(path string, schema Schema, undeclared Undeclared) (*Table, error) {
 	ext := filepath.Ext(path)
 	if ext != ".arrow" && ext != ".parquet" {
 		return nil, &FormatError{File: path, Problem: fmt.Sprintf("the ending %q names no table format", ext), Next: "give an .arrow or .parquet file"}

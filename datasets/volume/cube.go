@@ -66,6 +66,16 @@ func (c *Cube) First() [3]int {
 	return [3]int{c.CentreIndex[0] - half, c.CentreIndex[1] - half, c.CentreIndex[2] - half}
 }
 
+// Grid places HU, margin included, in the patient: scan is the grid of the CT that the cube
+// was cut from (or that CT on its isotropic grid) and mm the edge of the cube's voxels.
+// ResampleMask of the contour to it gives the mask voxel by voxel.
+func (c *Cube) Grid(scan Grid, mm float64) Grid {
+	iso, first := scan.Isotropic(mm), c.First()
+	iso.Size = [3]int{c.Edge, c.Edge, c.Edge}
+	iso.Origin = iso.Position([3]float64{float64(first[0]), float64(first[1]), float64(first[2])})
+	return iso
+}
+
 // Central copies the central size^3 voxels (stored z, y, x) out of the cube: with
 // size = Edge - 2*Margin the cube proper. In it the tumour's centre has index
 // size/2 along each axis. It panics when size does not leave the same margin on
@@ -121,6 +131,31 @@ func CutCube(ct *Volume, mask *Mask, spec CubeSpec) (*Cube, error) {
 		Edge: spec.Edge(), Margin: spec.Margin,
 		CentreOfMass: com, CentreIndex: [3]int{int(com[0]), int(com[1]), int(com[2])}, CentreMM: iso.Position(com),
 		MaskVoxels: t.n, MaskOutside: outside(mask, ct.Grid, first, last), VolumeMM3: mask.VolumeMM3(),
+	}
+	c.cut(ct, iso)
+	return c, nil
+}
+
+// CutCubeAt cuts the cube around a point of the patient, x, y, z in mm (LPS), as CutCube
+// does around a centre of mass; what says of a mask is 0. Errors: *GeometryError for a grid
+// or a spec that cannot be and for a point outside the scan.
+func CutCubeAt(ct *Volume, centre [3]float64, spec CubeSpec) (*Cube, error) {
+	if err := ct.Grid.Check(); err != nil {
+		return nil, fmt.Errorf("CT: %w", err)
+	}
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
+	iso := ct.Grid.Isotropic(spec.SpacingMM)
+	index := iso.Index(centre)
+	c := &Cube{Edge: spec.Edge(), Margin: spec.Margin, CentreOfMass: index, CentreMM: centre}
+	for a := range 3 {
+		// A millionth of a voxel swallows the rounding of the way to mm and back.
+		index[a] += 1e-6
+		if !(index[a] >= 0 && index[a] < float64(iso.Size[a])) {
+			return nil, &GeometryError{Field: "centre of a cube (mm)", Value: fmt.Sprint(centre), Allowed: "a point in the scan"}
+		}
+		c.CentreIndex[a] = int(index[a])
 	}
 	c.cut(ct, iso)
 	return c, nil

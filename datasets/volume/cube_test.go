@@ -252,3 +252,84 @@ func TestBounds(t *testing.T) {
 		t.Errorf("got %v, want an *EmptyMaskError", err)
 	}
 }
+
+// The cube's own grid places it: scan and mask resampled there are the cube, voxel by voxel,
+// where there is a scan.
+func TestCubeGrid(t *testing.T) {
+	for name, direction := range directions {
+		ct := noise(asymmetric(direction), 3)
+		mask := blob(ct.Grid, ct.Grid.Position([3]float64{22, 10, 5.5}), [3]float64{6, 5, 9})
+		for _, spec := range []CubeSpec{{Size: 10, SpacingMM: 1, Margin: 2}, {Size: 9, SpacingMM: 0.8}, {Size: 40, SpacingMM: 1.1, Margin: 3}} {
+			c, err := CutCube(ct, mask, spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g := c.Grid(ct.Grid, spec.SpacingMM)
+			if again := c.Grid(ct.Grid.Isotropic(spec.SpacingMM), spec.SpacingMM); again.Size != g.Size || math.Abs(again.Origin[0]-g.Origin[0]) > 1e-9 {
+				t.Errorf("%s: grid %v of the scan, %v of the isotropic scan", name, g, again)
+			}
+			got, first, iso := Resample(ct, g), c.First(), ct.Grid.Isotropic(spec.SpacingMM)
+			compared := 0
+			for k, hu := range c.HU {
+				in := true
+				for a, i := range [3]int{k % c.Edge, k / c.Edge % c.Edge, k / c.Edge / c.Edge} {
+					in = in && first[a]+i >= 0 && first[a]+i < iso.Size[a]
+				}
+				if !in {
+					continue
+				}
+				compared++
+				if d := math.Abs(float64(got.HU[k] - hu)); d > 0.01 {
+					t.Fatalf("%s %v: voxel %d is %v in the cube and %v in the scan at its place", name, spec, k, hu, got.HU[k])
+				}
+			}
+			if compared != len(c.HU)-c.Padded {
+				t.Errorf("%s %v: %d voxels compared, %d are not padded", name, spec, compared, len(c.HU)-c.Padded)
+			}
+		}
+	}
+}
+
+// The cube around a mask's centre of mass is the cube around that point.
+func TestCutCubeAt(t *testing.T) {
+	g := Grid{Size: [3]int{40, 37, 18}, Origin: [3]float64{-120, 33, 400}, Spacing: [3]float64{0.9, 0.9, 2.5}, Direction: [9]float64{0, 1, 0, -1, 0, 0, 0, 0, 1}}
+	ct, mask := NewVolume(g), NewMask(g)
+	for i := range ct.HU {
+		ct.HU[i] = float32(i%977) - 500
+	}
+	for z := 8; z < 12; z++ {
+		for y := 10; y < 19; y++ {
+			for x := 20; x < 26; x++ {
+				mask.In[g.Offset(x, y, z)] = 1
+			}
+		}
+	}
+	spec := CubeSpec{Size: 12, SpacingMM: 1, Margin: 2}
+	want, err := CutCube(ct, mask, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := CutCubeAt(ct, want.CentreMM, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.CentreIndex != want.CentreIndex || got.Padded != want.Padded || !slices.Equal(got.HU, want.HU) {
+		t.Errorf("centre %v with %d voxels of air, want %v with %d", got.CentreIndex, got.Padded, want.CentreIndex, want.Padded)
+	}
+	// A whole voxel's position is that voxel, whatever the rounding.
+	iso := g.Isotropic(1)
+	for z := range 5 {
+		at := [3]int{3 * z, 30 - z, 7 * z}
+		c, err := CutCubeAt(ct, iso.Position([3]float64{float64(at[0]), float64(at[1]), float64(at[2])}), spec)
+		if err != nil || c.CentreIndex != at {
+			t.Errorf("centre %v, want %v (%v)", c.CentreIndex, at, err)
+		}
+	}
+	var wrong *GeometryError
+	if _, err := CutCubeAt(ct, iso.Position([3]float64{-0.5, 3, 3}), spec); !errors.As(err, &wrong) {
+		t.Errorf("a point outside: %v", err)
+	}
+	if _, err := CutCubeAt(ct, [3]float64{math.NaN(), 3, 3}, spec); !errors.As(err, &wrong) {
+		t.Errorf("no point: %v", err)
+	}
+}

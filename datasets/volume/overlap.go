@@ -178,7 +178,7 @@ func surface(m *Mask, first, last [3]int) shell {
 // distances are those, in mm, of every voxel of s to the nearest voxel of to, in the
 // order of storage.
 func (s shell) distances(to shell, spacing [3]float64) []float64 {
-	squared := to.squaredDistance(spacing)
+	squared := squaredDistance(to.on, to.size, spacing)
 	var d []float64
 	for i, on := range s.on {
 		if on {
@@ -186,72 +186,4 @@ func (s shell) distances(to shell, spacing [3]float64) []float64 {
 		}
 	}
 	return d
-}
-
-// squaredDistance is the squared distance of every voxel of the box to the nearest
-// marked one, one axis at a time: after x, y and z each voxel holds the least of
-// (distance along the axis)^2 + what its line held before.
-func (s shell) squaredDistance(spacing [3]float64) []float64 {
-	d := make([]float64, len(s.on))
-	for i, on := range s.on {
-		if !on {
-			d[i] = math.Inf(1)
-		}
-	}
-	stride := [3]int{1, s.size[0], s.size[0] * s.size[1]}
-	longest := max(s.size[0], s.size[1], s.size[2])
-	e := envelope{at: make([]int, longest), from: make([]float64, longest), line: make([]float64, longest)}
-	for axis := range 3 {
-		u, v := (axis+1)%3, (axis+2)%3
-		for i := range s.size[u] {
-			for j := range s.size[v] {
-				e.sweep(d[i*stride[u]+j*stride[v]:], s.size[axis], stride[axis], spacing[axis]*spacing[axis])
-			}
-		}
-	}
-	return d
-}
-
-// envelope is the scratch memory of one line: the parabolas that are lowest somewhere
-// and where each begins to be.
-type envelope struct {
-	at   []int
-	from []float64
-	line []float64
-}
-
-// sweep replaces each of the n values of a line by the lower envelope of the parabolas
-// value + weight (q-i)^2 that stand on them; infinite values carry none.
-func (e envelope) sweep(values []float64, n, stride int, weight float64) {
-	k := -1 // last parabola of the envelope
-	for q := range n {
-		f := values[q*stride]
-		e.line[q] = f
-		if math.IsInf(f, 1) {
-			continue
-		}
-		start := math.Inf(-1)
-		for ; k >= 0; k-- {
-			p := e.at[k]
-			// Where the new parabola gets below the last one of the envelope.
-			start = ((f-e.line[p])/weight + float64(q*q-p*p)) / float64(2*(q-p))
-			if start > e.from[k] {
-				break
-			}
-			start = math.Inf(-1)
-		}
-		k++
-		e.at[k], e.from[k] = q, start
-	}
-	if k < 0 {
-		return
-	}
-	i := 0
-	for q := range n {
-		for i < k && e.from[i+1] <= float64(q) {
-			i++
-		}
-		p := e.at[i]
-		values[q*stride] = e.line[p] + weight*float64((q-p)*(q-p))
-	}
 }

@@ -85,3 +85,16 @@ func BenchmarkQCPicture(b *testing.B) {
 		QCPicture(v, m, c, spec)
 	}
 }
+
+func BenchmarkDistance(b *testing.B) {
+	v, contours := chestScan()
+	whole, _, err := Rasterise(contours, v.Grid)
+	if err != nil {
+		b.Fatal(err)
+	}
+	first, last, _ := whole.Around(20)
+	m := whole.Crop(first, last)
+	for b.Loop() {
+		Distance(m)
+	}
+}

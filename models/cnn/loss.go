@@ -84,13 +84,26 @@ func risks(logits [][]float64, intervals []float64) []float64 {
 			r[i] = 1 / (1 + math.Exp(l[rowAlive]-l[rowDead]))
 			continue
 		}
-		var cumulative, start float64 // hazard
-		for j, end := range intervals {
-			share := (Horizon - start) / (end - start)
-			cumulative += min(max(share, 0), 1) * softplus(l[j])
-			start = end
-		}
-		r[i] = -math.Expm1(-cumulative)
+		r[i] = -math.Expm1(-cumulativeHazard(l, intervals))
 	}
 	return r
+}
+
+// cumulativeHazard is the hazard up to two years, added up over the intervals; see risks.
+func cumulativeHazard(logits, intervals []float64) float64 {
+	sum := 0.0
+	for j, share := range horizonShares(intervals) {
+		sum += share * softplus(logits[j])
+	}
+	return sum
+}
+
+// horizonShares are the parts of the intervals that lie before two years, from 0 to 1.
+func horizonShares(intervals []float64) []float64 {
+	shares, start := make([]float64, len(intervals)), 0.0
+	for j, end := range intervals {
+		shares[j] = min(max((Horizon-start)/(end-start), 0), 1)
+		start = end
+	}
+	return shares
 }

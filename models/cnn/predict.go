@@ -83,6 +83,7 @@ func (m *Model) store() (*model.Store, error) {
 // scorer runs a network for prediction; it reads the weights from the store at each call.
 type scorer struct {
 	spec    Spec
+	batch   int // cubes at a time; a last batch is filled up with zeros
 	compile func() (*model.Exec, error)
 	exec    *model.Exec // nil before the first call and after release
 }
@@ -92,7 +93,7 @@ func newScorer(e *engine.Engine, spec Spec, store *model.Store) (*scorer, error)
 	if err != nil {
 		return nil, err
 	}
-	return &scorer{spec: spec, compile: func() (*model.Exec, error) {
+	return &scorer{spec: spec, batch: scoreBatch, compile: func() (*model.Exec, error) {
 		return model.NewExec(e.Backend, store, func(scope *model.Scope, x *graph.Node) *graph.Node {
 			// Else GoMLX builds the running averages of the first call into the graph for ONNX Runtime.
 			scope.Store().SetTraining(x.Graph(), true)
@@ -113,17 +114,17 @@ func (s *scorer) release() {
 func (s *scorer) logits(ctx context.Context, cubes [][]float32) ([][]float64, error) {
 	volume := s.spec.Input * s.spec.Input * s.spec.Input
 	result := make([][]float64, 0, len(cubes))
-	for start := 0; start < len(cubes); start += scoreBatch {
+	for start := 0; start < len(cubes); start += s.batch {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("scoring stopped after %d of %d cubes: %w", start, len(cubes), err)
 		}
-		batch := cubes[start:min(start+scoreBatch, len(cubes))]
+		batch := cubes[start:min(start+s.batch, len(cubes))]
 		for i, c := range batch {
 			if err := checkCube(fmt.Sprintf("cube %d", start+i), c, volume, s.spec.Input); err != nil {
 				return nil, err
 			}
 		}
-		x := tensors.FromShape(shapes.Make(dtypes.Float32, scoreBatch, s.spec.Input, s.spec.Input, s.spec.Input, 1))
+		x := tensors.FromShape(shapes.Make(dtypes.Float32, s.batch, s.spec.Input, s.spec.Input, s.spec.Input, 1))
 		err := tensors.MutableFlatData(x, func(flat []float32) {
 			for i, c := range batch {
 				copy(flat[i*volume:], c)
@@ -144,7 +145,7 @@ func (s *scorer) logits(ctx context.Context, cubes [][]float32) ([][]float64, er
 			}
 			defer out.MustFinalizeAll()
 			return tensors.ConstFlatData(out, func(flat []float32) {
-				outputs := len(flat) / scoreBatch
+				outputs := len(flat) / s.batch
 				for i := range batch {
 					row := make([]float64, outputs)
 					for j := range row {
