@@ -9,6 +9,7 @@ import (
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
+	"hounsfield/experiments/analysis"
 	"hounsfield/experiments/scoring"
 	"hounsfield/stats"
 )
@@ -20,19 +21,19 @@ const (
 	metricAUCRerun      = "auc_rerun"
 	metricAUCDifference = "auc_difference"
 	metricAUCNew        = "auc_rerun_less_released"
-	metricICC1          = "ICC(1)"
-	metricICCA1         = "ICC(A,1)"
-	metricICCC1         = "ICC(C,1)"
-	metricICCK          = "ICC(k)"
-	metricICCAK         = "ICC(A,k)"
-	metricICCCK         = "ICC(C,k)"
-	metricBias          = "bland_altman_bias"
-	metricLowerLimit    = "bland_altman_lower"
-	metricUpperLimit    = "bland_altman_upper"
-	metricSpearman      = "spearman"
-	metricMoved         = "risk_group_changes"
-	metricMovedShare    = "risk_group_change_share"
-	metricGroupKappa    = "risk_group_kappa"
+	metricICC1          = analysis.ICC1
+	metricICCA1         = analysis.ICCA1
+	metricICCC1         = analysis.ICCC1
+	metricICCK          = analysis.ICCK
+	metricICCAK         = analysis.ICCAK
+	metricICCCK         = analysis.ICCCK
+	metricBias          = analysis.Bias
+	metricLowerLimit    = analysis.LowerLimit
+	metricUpperLimit    = analysis.UpperLimit
+	metricSpearman      = analysis.Spearman
+	metricMoved         = analysis.Moved
+	metricMovedShare    = analysis.MovedShare
+	metricGroupKappa    = analysis.GroupKappa
 	metricAliveShare    = "alive_2yr"
 )
 
@@ -68,15 +69,9 @@ func (g agreementGroup) labelled() (original, rerun []float64, dead []bool) {
 	return original, rerun, dead
 }
 
-// moved are the places of patients whom the two scores put on different sides of the cut.
-func (g agreementGroup) moved(cut float64) []int {
-	var out []int
-	for i := range g.rerun {
-		if (g.original[i] > cut) != (g.rerun[i] > cut) {
-			out = append(out, i)
-		}
-	}
-	return out
+// pairs are the two scores of each patient.
+func (g agreementGroup) pairs() analysis.Pairs {
+	return analysis.Pairs{First: g.original, Second: g.rerun, FirstName: "original", SecondName: "re-run", Group: g.name, Level: Level}
 }
 
 // agreementGroups splits the test patients of a re-run. The released are first.
@@ -158,8 +153,8 @@ func agreementMetrics(g, released agreementGroup, cut float64) ([]Metric, error)
 			m.add(err, metricAUCDifference, "paired DeLong; p two-sided", d.N, d.Difference, d.Low, d.High, d.P)
 			return err
 		})
-		m.scores(g.original, g.rerun)
-		m.riskGroups(g, cut)
+		m.try(func() error { return m.take(g.pairs().Repeatability()) })
+		m.try(func() error { return m.take(g.pairs().RiskGroups(cut)) })
 		return m.out, m.err
 	}
 	m.try(func() error {
@@ -219,60 +214,12 @@ func (m *agreementSteps) auc(name string, scores []float64, dead []bool) {
 	})
 }
 
-// scores judges the scores themselves, whatever became of the patients.
-func (m *agreementSteps) scores(original, rerun []float64) {
-	ratings := make([][]float64, len(rerun))
-	for i := range ratings {
-		ratings[i] = []float64{original[i], rerun[i]}
+// take adds measures of the two scores as metrics.
+func (m *agreementSteps) take(measures []analysis.Measure, err error) error {
+	for _, x := range measures {
+		m.out = append(m.out, Metric{Name: x.Name, Role: string(datasets.Test), ScoredBy: x.Group, N: x.N, Value: x.Value, Low: x.Low, High: x.High, P: x.P, Method: x.Method})
 	}
-	for _, form := range []stats.ICCForm{stats.ICC11, stats.ICC21, stats.ICC31, stats.ICC1k, stats.ICC2k, stats.ICC3k} {
-		m.try(func() error {
-			icc, err := stats.ICC(form, ratings, Level)
-			m.add(err, form.McGrawWong(), fmt.Sprintf("McGraw and Wong's name; Shrout and Fleiss' %s; k = %d scores; p one-sided by F", form, icc.Raters), icc.Subjects, icc.ICC, icc.Low, icc.High, icc.P)
-			return err
-		})
-	}
-	m.try(func() error {
-		b, err := stats.BlandAltman(rerun, original, Level, Level)
-		const limit = "within which 95% of the differences are expected; exact CI by the noncentral t distribution"
-		m.add(err, metricBias, "mean of re-run less original; Student's t, p two-sided against 0", b.N, b.Bias.Estimate, b.Bias.Low, b.Bias.High, b.P)
-		m.add(err, metricLowerLimit, limit, b.N, b.Lower.Estimate, b.Lower.Low, b.Lower.High, math.NaN())
-		m.add(err, metricUpperLimit, limit, b.N, b.Upper.Estimate, b.Upper.Low, b.Upper.High, math.NaN())
-		return err
-	})
-	m.try(func() error {
-		c, err := stats.Spearman(original, rerun, Level)
-		m.add(err, metricSpearman, "Bonett and Wright's CI; p two-sided against 0", c.N, c.R, c.Low, c.High, c.P)
-		return err
-	})
-}
-
-// riskGroups judges on which side of the cut the two scores put a patient.
-func (m *agreementSteps) riskGroups(g agreementGroup, cut float64) {
-	moved, n := len(g.moved(cut)), len(g.rerun)
-	m.add(nil, metricMoved, fmt.Sprintf("high risk is a score > %v, the tune role's median, for both", cut), n, float64(moved), math.NaN(), math.NaN(), math.NaN())
-	m.try(func() error {
-		c, err := stats.ProportionCI(moved, n, stats.Wilson, Level)
-		m.add(err, metricMovedShare, "of all; Wilson CI", n, c.Estimate, c.Low, c.High, math.NaN())
-		return err
-	})
-	was, is := make([]int, n), make([]int, n)
-	for i := range was {
-		was[i], is[i] = side(g.original[i] > cut), side(g.rerun[i] > cut)
-	}
-	m.try(func() error {
-		k, err := stats.CohenKappa(was, is, 2, stats.UnweightedKappa, Level)
-		m.add(err, metricGroupKappa, "unweighted; p two-sided against 0", k.N, k.Kappa, k.Low, k.High, k.P)
-		return err
-	})
-}
-
-// side numbers the risk groups for kappa.
-func side(high bool) int {
-	if high {
-		return 1
-	}
-	return 0
+	return err
 }
 
 func agreementTableOf(metrics []Metric, provenance map[string]string) (*table.Table, error) {

@@ -87,7 +87,7 @@ func agreementSection(s *study, ev *evaluation, groups []agreementGroup, figures
 
 // movedBlock lists the patients who change risk group.
 func movedBlock(s *study, ev *evaluation, g agreementGroup) report.Block {
-	moved := g.moved(ev.cut)
+	moved := g.pairs().Moved(ev.cut)
 	if len(moved) == 0 {
 		return nil
 	}

@@ -7,15 +7,27 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"path"
+	"path/filepath"
 	"slices"
 
 	"hounsfield/datasets"
+	"hounsfield/datasets/prepare"
 	"hounsfield/datasets/volume"
 	"hounsfield/experiments/analysis"
 	"hounsfield/models/cnn"
 )
+
+// analysisComparison is made here and not in package analysis: the scores of the other
+// predictors must be fixed before the test role is opened.
+const analysisComparison = "forest_comparison"
+
+// analysisNames are the analyses that a config can name, sorted.
+func analysisNames() []string {
+	return slices.Sorted(slices.Values(append(analysis.Names(), analysisComparison)))
+}
 
 // validateAnalyses checks the names of analyses, that the cohort can have what they need,
 // and their settings.
@@ -23,7 +35,7 @@ func (c Config) validateAnalyses(file string, choice func(key, value string, all
 	for i, name := range c.Analyses {
 		key := fmt.Sprintf("analyses[%d]", i)
 		bad := func(problem string) error { return &ConfigError{File: file, Key: key, Problem: problem} }
-		if err := choice(key, name, analysis.Names()...); err != nil {
+		if err := choice(key, name, analysisNames()...); err != nil {
 			return err
 		}
 		if slices.Contains(c.Analyses[:i], name) {
@@ -42,6 +54,11 @@ func (c Config) validateAnalyses(file string, choice func(key, value string, all
 		} else if err != nil {
 			return bad(err.Error())
 		}
+		if name == analysisGeneSets {
+			if err := c.validateGeneSets(func(key, problem string) error { return &ConfigError{File: file, Key: key, Problem: problem} }); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -52,6 +69,9 @@ func analysisInputs(c Config) ([]Input, error) {
 	for _, name := range c.Analyses {
 		for _, file := range analysis.Files(name, c.Analysis) {
 			sum, err := fileSHA256(file)
+			if errors.Is(err, fs.ErrNotExist) && filepath.Base(file) == prepare.ImagingFile {
+				err = &prepare.NotPreparedError{Folder: filepath.Dir(file), Err: err}
+			}
 			if err != nil {
 				return nil, fmt.Errorf("the analysis %s reads %s: %w", name, file, err)
 			}
@@ -61,10 +81,31 @@ func analysisInputs(c Config) ([]Input, error) {
 	return out, nil
 }
 
+// ready asks the analyses, before anything is trained, whether the patients have what they
+// need.
+func (r *runner) ready(s *study) error {
+	for _, name := range r.cfg.Analyses {
+		if err := analysis.Ready(name, &analysis.Input{
+			Settings: r.cfg.Analysis, Cohort: s.cohort, Truth: s.truth, Cubes: s.cubes, Images: s.images, Phantom: s.made,
+			Level: Level, Jobs: r.env.Jobs, Dir: r.folder.Dir, Mirror: r.env.Mirror, Progress: r.env.Progress,
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // analyse makes one analysis of a study whose test role has been opened, and writes down
 // what it found.
 func (r *runner) analyse(ctx context.Context, name string, s *study, ev *evaluation) error {
 	r.env.Progress.Say("analysis %s", name)
+	if name == analysisComparison {
+		found, err := r.comparison(ctx, s, ev)
+		if err != nil {
+			return err
+		}
+		return r.keep(found, s, ev)
+	}
 	found, err := analysis.Run(ctx, name, &analysis.Input{
 		Settings: r.cfg.Analysis, Cohort: s.cohort, Outcomes: ev.outcomes, Scores: s.scores, ScoredBy: s.scoredBy, Cut: ev.cut, Truth: s.truth,
 		Cubes: s.cubes, Images: s.images, Networks: r.networks, Phantom: s.made, Level: Level,
@@ -77,9 +118,19 @@ func (r *runner) analyse(ctx context.Context, name string, s *study, ev *evaluat
 	if err != nil {
 		return err
 	}
+	return r.keep(found, s, ev)
+}
+
+// keep writes down what an analysis found.
+func (r *runner) keep(found *analysis.Result, s *study, ev *evaluation) error {
 	for _, t := range found.Tables {
 		if err := r.folder.writeTable(t.Name, t.Table, true); err != nil {
 			return err
+		}
+	}
+	for _, t := range found.Tables {
+		if t.Has("metric") {
+			ev.measured = append(ev.measured, t.Strings("metric")...)
 		}
 	}
 	figures := make([]drawn, len(found.Figures))

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"hounsfield/datasets"
+	"hounsfield/experiments/analysis"
 	"hounsfield/experiments/figure"
 	"hounsfield/experiments/report"
 )
@@ -25,6 +26,10 @@ type compared struct {
 	metrics  []Metric
 	judged   map[string]judged // by patient
 	ids      []string          // of judged, sorted
+	analyses []string
+	measures map[string][]analysis.Measure // by analysis
+	config   string                        // as YAML
+	manifest *Manifest
 }
 
 // Compare prints what differs between the configs of finished runs and their
@@ -45,13 +50,12 @@ func Compare(runs []string, out string, w io.Writer) error {
 	if len(all) < 2 {
 		return fmt.Errorf("one run has nothing to be compared with; name at least two")
 	}
-	differ, same := settingsThatDiffer(all)
-	rows := metricRows(all)
-	paired := differences(all)
-	if err := printComparison(w, all, differ, same, rows, paired); err != nil {
+	c := comparisonOfRuns{runs: all, metrics: metricRows(all), measures: measureRows(all), paired: differences(all)}
+	c.differ, c.same = settingsThatDiffer(all)
+	if err := c.print(w); err != nil {
 		return err
 	}
-	doc, err := comparisonDocument(all, differ, same, rows, paired)
+	doc, err := c.document()
 	if err != nil {
 		return err
 	}
@@ -60,10 +64,7 @@ func Compare(runs []string, out string, w io.Writer) error {
 		return err
 	}
 	if out == "" {
-		names := make([]string, len(all))
-		for i, c := range all {
-			names[i] = c.name
-		}
+		names := c.names()
 		slices.Sort(names)
 		first, err := filepath.Abs(runs[0])
 		if err != nil {
@@ -93,7 +94,8 @@ func readCompared(dir string) (compared, error) {
 	if err != nil {
 		return compared{}, again(err)
 	}
-	if cfg, err := Load(filepath.Join(dir, "config.yaml")); err == nil && cfg.Data.Source == SourceImported {
+	cfg, err := Load(filepath.Join(dir, "config.yaml"))
+	if err == nil && cfg.Data.Source == SourceImported {
 		return compared{}, &WeightsError{What: "the folder " + dir, Problem: "holds imported networks that judged no patients: there are no metrics to compare",
 			Next: "compare runs that began with it (training.init_from)"}
 	}
@@ -106,7 +108,7 @@ func readCompared(dir string) (compared, error) {
 	if err != nil {
 		return compared{}, err
 	}
-	c := compared{name: filepath.Base(full), settings: map[string]string{}}
+	c := compared{name: filepath.Base(full), settings: map[string]string{}, analyses: cfg.Analyses, config: string(text), manifest: m}
 	c.flatten("", tree)
 	// Two runs of one config differ by the code that made them, or by the data.
 	extra := func(name, value string) {
@@ -122,6 +124,9 @@ func readCompared(dir string) (compared, error) {
 		return compared{}, again(err)
 	}
 	if c.judged, err = readJudged(dir); err != nil {
+		return compared{}, again(err)
+	}
+	if c.measures, err = readMeasures(dir, m, c.analyses); err != nil {
 		return compared{}, again(err)
 	}
 	c.ids = slices.Sorted(maps.Keys(c.judged))
@@ -249,15 +254,13 @@ func decimalsOf(metric string) int {
 	}
 }
 
-func printComparison(w io.Writer, all []compared, differ []setting, same int, rows []metricRow, paired []difference) error {
+// print writes the comparison as text.
+func (c comparisonOfRuns) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { fmt.Fprintln(t, strings.Join(cells, "\t")) }
-	names := make([]string, len(all))
-	for i, c := range all {
-		names[i] = c.name
-	}
-	line(append([]string{fmt.Sprintf("settings that differ (%d; %d are the same)", len(differ), same)}, names...)...)
-	for _, s := range differ {
+	names := c.names()
+	line(append([]string{fmt.Sprintf("settings that differ (%d; %d are the same)", len(c.differ), c.same)}, names...)...)
+	for _, s := range c.differ {
 		cells := []string{"  " + s.key}
 		for _, v := range s.values {
 			if r := []rune(v); len(r) > 60 {
@@ -269,17 +272,30 @@ func printComparison(w io.Writer, all []compared, differ []setting, same int, ro
 	}
 	line("")
 	line(append([]string{"metrics (95% CI)"}, names...)...)
-	for _, r := range rows {
+	for _, r := range c.metrics {
 		cells := []string{"  " + r.role + " " + r.name}
 		for _, m := range r.by {
 			cells = append(cells, metricText(m))
 		}
 		line(cells...)
 	}
+	last := ""
+	for _, r := range c.measures {
+		if r.analysis != last {
+			last = r.analysis
+			line("")
+			line(append([]string{last + " (95% CI)"}, names...)...)
+		}
+		cells := []string{"  " + strings.TrimSpace(r.metric+" "+r.group)}
+		for _, m := range r.by {
+			cells = append(cells, measureText(m))
+		}
+		line(cells...)
+	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, d := range paired {
+	for _, d := range c.paired {
 		if d.lacks == "" || d.role == string(datasets.Test) {
 			if _, err := fmt.Fprintf(w, "\n%s AUC, %s less %s (paired DeLong): %s\n", d.role, d.of, d.over, d.text()); err != nil {
 				return err

@@ -58,41 +58,46 @@ func differences(all []compared) []difference {
 	var out []difference
 	for _, c := range all[1:] {
 		for _, role := range []datasets.Role{datasets.Test, datasets.Tune} {
-			d := difference{role: string(role), of: c.name, over: all[0].name}
-			var a, b []float64
-			var dead []bool
-			strangers := false
-			for _, id := range all[0].ids {
-				first := all[0].judged[id]
-				if first.role != d.role {
-					continue
-				}
-				second, ok := c.judged[id]
-				if !ok {
-					continue
-				}
-				if !first.same(second) {
-					strangers = true
-					break
-				}
-				if first.alive.Valid && !math.IsNaN(first.score) && !math.IsNaN(second.score) {
-					a, b, dead = append(a, second.score), append(b, first.score), append(dead, !first.alive.V)
-				}
-			}
-			var err error
-			switch {
-			case strangers || len(a) == 0:
-				d.lacks = "not the same patients"
-			default:
-				if d.found, err = stats.DeLongPaired(a, b, dead, Level); err != nil {
-					d.lacks = err.Error()
-				}
-			}
-			out = append(out, d)
+			out = append(out, differ(c, all[0], role))
 		}
 	}
 	return out
 }
+
+// differ holds one run against another on the patients of a role that both judged.
+func differ(of, over compared, role datasets.Role) difference {
+	d := difference{role: string(role), of: of.name, over: over.name}
+	var a, b []float64
+	var dead []bool
+	for _, id := range over.ids {
+		one := over.judged[id]
+		if one.role != d.role {
+			continue
+		}
+		other, ok := of.judged[id]
+		if !ok {
+			continue
+		}
+		if !one.same(other) {
+			d.lacks = notTheSame
+			return d
+		}
+		if one.alive.Valid && !math.IsNaN(one.score) && !math.IsNaN(other.score) {
+			a, b, dead = append(a, other.score), append(b, one.score), append(dead, !one.alive.V)
+		}
+	}
+	if len(a) == 0 {
+		d.lacks = notTheSame
+		return d
+	}
+	var err error
+	if d.found, err = stats.DeLongPaired(a, b, dead, Level); err != nil {
+		d.lacks = err.Error()
+	}
+	return d
+}
+
+const notTheSame = "not the same patients"
 
 // text is the difference in words.
 func (d difference) text() string {

@@ -10,42 +10,73 @@ import (
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
+	"hounsfield/experiments/analysis"
 	"hounsfield/experiments/scoring"
+	"hounsfield/models/linear"
+	"hounsfield/models/tabular"
 	"hounsfield/stats"
 )
 
-// ComparisonConfig names other predictors to judge beside the network on the same
-// test patients. No predictors, no comparison.
+// ComparisonConfig rules the analysis forest_comparison, which judges other predictors
+// beside the network on the same test patients.
 type ComparisonConfig struct {
-	Predictors   []string `yaml:"predictors"`   // see predictorNames
+	Predictors   []string `yaml:"predictors"`   // see predictorNames; empty: all that the cohort has data for
 	Features     int      `yaml:"features"`     // how many mRMR keeps for forest-mrmr
 	Trees        int      `yaml:"trees"`        // of each forest
 	Permutations int      `yaml:"permutations"` // of the one-sided test that the network has the larger AUC
-	Folds        int      `yaml:"folds"`        // of the cross-validated clinical forest
+	Folds        int      `yaml:"folds"`        // where a clinical forest is cross-validated
 	Repeats      int      `yaml:"repeats"`      // of its folds
 	Seed         uint64   `yaml:"seed"`
-	Meta         bool     `yaml:"meta"` // also combine both treatments by meta-analysis
+	Meta         bool     `yaml:"meta"` // also combine both treatments of the published tables by meta-analysis
+}
+
+// validate checks the settings of forest_comparison against a config's analyses and data.
+func (c ComparisonConfig) validate(analyses []string, source string, bad func(key, problem string, allowed ...string) error,
+	choice func(key, value string, allowed ...string) error) error {
+	for i, name := range c.Predictors {
+		if err := choice("comparison.predictors", name, predictorNames...); err != nil {
+			return err
+		}
+		if slices.Contains(c.Predictors[:i], name) {
+			return bad("comparison.predictors", name+" stands there twice")
+		}
+		if (name == predictForest || name == predictForestMRMR) && source == SourcePhantom {
+			return bad("comparison.predictors", name+" needs engineered features, which the phantom does not have")
+		}
+	}
+	if !slices.Contains(analyses, analysisComparison) {
+		next := "the comparison is not among the analyses; write analyses: [" + strings.Join(append(slices.Clone(analyses), analysisComparison), ", ") + "]"
+		switch {
+		case len(c.Predictors) > 0:
+			return bad("comparison.predictors", "names predictors, but "+next)
+		case c.Meta:
+			return bad("comparison.meta", "is set, but "+next)
+		}
+	}
+	if c.Meta && source != SourcePublished {
+		return bad("comparison.meta", "needs both treatments of the published tables (data.source: published)")
+	}
+	if c.Features < 1 || c.Trees < 1 || c.Permutations < 1 || c.Folds < 2 || c.Repeats < 1 {
+		return bad("comparison", "features, trees, permutations and repeats must be at least 1, folds at least 2")
+	}
+	return nil
 }
 
 // The predictors a comparison can name.
 const (
-	predictVolume         = "volume"
-	predictDiameter       = "diameter"
-	predictForest         = "forest"
-	predictForestMRMR     = "forest-mrmr"
-	predictForestClinical = "forest-clinical"
-	predictLogistic       = "logistic-network-volume"
-	predictLogisticAll    = "logistic-network-volume-diameter"
+	predictVolume          = "volume"
+	predictDiameter        = "diameter"
+	predictForest          = "forest"
+	predictForestMRMR      = "forest-mrmr"
+	predictForestClinical  = "forest-clinical"
+	predictForestSize      = "forest-clinical-size"
+	predictLogistic        = "logistic-network-volume"
+	predictLogisticAll     = "logistic-network-volume-diameter"
+	predictLogisticClinics = "logistic-network-clinical"
 )
 
 var predictorNames = []string{predictVolume, predictDiameter, predictForest, predictForestMRMR, predictForestClinical,
-	predictLogistic, predictLogisticAll}
-
-// The engineered features that are predictors by themselves.
-const (
-	volumeFeature   = "original_shape_Volume"
-	diameterFeature = "original_shape_Maximum2DDiameterSlice"
-)
+	predictForestSize, predictLogistic, predictLogisticAll, predictLogisticClinics}
 
 // predictor is a rival of the network: a score for every patient, fixed before the
 // test role is opened.
@@ -55,53 +86,102 @@ type predictor struct {
 	made   string    // from what, in words
 	// late predictors are fitted by cross-validation inside the test cohort itself,
 	// because no other cohort has their inputs; they have no scores before.
-	late bool
+	late  bool
+	sizes []size // of the tumour, beside the clinical columns, for a late one
 }
 
-// predictors makes the rivals a config names. Only train and tune outcomes are read.
-func predictors(s *study, c ComparisonConfig, workers int) ([]predictor, error) {
-	var out []predictor
-	for _, name := range c.Predictors {
-		p := predictor{name: name}
-		var err error
-		switch name {
-		case predictVolume:
-			p.made = "tumour volume, larger is worse; nothing fitted"
-			p.scores, err = featureScores(s, volumeFeature)
-		case predictDiameter:
-			p.made = "largest diameter in a slice, larger is worse; nothing fitted"
-			p.scores, err = featureScores(s, diameterFeature)
-		case predictForest:
-			p.made = fmt.Sprintf("random forest of %d trees on all engineered features (those that at most a tenth of train and tune lack), fitted on train", c.Trees)
-			p.scores, err = forestScores(s, c, 0, workers)
-		case predictForestMRMR:
-			p.made = fmt.Sprintf("random forest of %d trees on %d engineered features chosen by mRMR on tune, fitted on train", c.Trees, c.Features)
-			p.scores, err = forestScores(s, c, c.Features, workers)
-		case predictForestClinical:
-			p.made = fmt.Sprintf("random forest of %d trees on age, sex, TNM, stage and histology, out-of-fold by %d times repeated %d-fold nested cross-validation inside the test cohort: no other cohort's clinical data are public", c.Trees, c.Repeats, c.Folds)
-			p.late = true
-		case predictLogistic:
-			p.made = "logistic regression on the network's score and the logarithm of volume, fitted on tune"
-			p.scores, err = logisticScores(s, volumeFeature)
-		case predictLogisticAll:
-			p.made = "logistic regression on the network's score and the logarithms of volume and diameter, fitted on tune"
-			p.scores, err = logisticScores(s, volumeFeature, diameterFeature)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("predictor %s: %w", name, err)
-		}
-		out = append(out, p)
+// absence is a predictor that could not be made, and why.
+type absence struct{ name, why string }
+
+// lackError says why a predictor cannot be made of the patients at hand.
+type lackError struct{ what string }
+
+func (e *lackError) Error() string { return e.what }
+
+// predictors makes the rivals a config names, or all there can be. Only train and tune
+// outcomes are read. A rival whose data are not there is an absence; those who could not
+// be measured become exclusions of the study. Errors: *analysis.UnfitError where no rival
+// can be made.
+func predictors(ctx context.Context, s *study, c ComparisonConfig, workers int) ([]predictor, []absence, error) {
+	names := c.Predictors
+	if len(names) == 0 {
+		names = predictorNames
 	}
-	return out, nil
-}
-
-// featureScores are a feature as it stands.
-func featureScores(s *study, name string) ([]float64, error) {
-	f, err := s.cohort.Feature(name)
+	m, err := newPredictorMaker(ctx, s, c, names, workers)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return f.Values, nil
+	var out []predictor
+	var absent []absence
+	for _, name := range names {
+		p, err := m.make(name)
+		switch {
+		case err == nil:
+			out = append(out, p)
+		case unfit(err):
+			absent = append(absent, absence{name, err.Error()})
+		default:
+			return nil, nil, fmt.Errorf("predictor %s: %w", name, err)
+		}
+	}
+	if len(out) == 0 {
+		whys := make([]string, len(absent))
+		for i, a := range absent {
+			whys[i] = a.name + ": " + a.why
+		}
+		return nil, nil, &analysis.UnfitError{Analysis: analysisComparison, Lacks: "no predictor can be made (" + strings.Join(whys, "; ") + ")",
+			Next: "name others in comparison.predictors"}
+	}
+	return out, absent, nil
+}
+
+// unfit says that a rival cannot be made or judged for want of patients, and that the
+// others can: data that are not there, one class only, or classes that a sum parts.
+func unfit(err error) bool {
+	var lack *lackError
+	var input *tabular.InputError
+	var figure *stats.InputError
+	var parted *linear.SeparationError
+	var steps *linear.ConvergenceError
+	return errors.As(err, &lack) || errors.As(err, &input) || errors.As(err, &figure) || errors.As(err, &parted) || errors.As(err, &steps)
+}
+
+// make makes one rival. Errors that unfit knows mean that it cannot be had of this cohort.
+func (m *predictorMaker) make(name string) (predictor, error) {
+	p := predictor{name: name}
+	var err error
+	switch name {
+	case predictVolume:
+		p.made, p.scores, err = m.volume.what+", larger is worse; nothing fitted", m.volume.values, m.volume.lack()
+	case predictDiameter:
+		p.made, p.scores, err = m.diameter.what+", larger is worse; nothing fitted", m.diameter.values, m.diameter.lack()
+	case predictForest:
+		p.made = fmt.Sprintf("random forest of %d trees on all engineered features (those that at most a tenth of train and tune lack), fitted on train", m.c.Trees)
+		p.scores, err = forestScores(m.s, m.c, 0, m.workers)
+	case predictForestMRMR:
+		p.made = fmt.Sprintf("random forest of %d trees on %d engineered features chosen by mRMR on tune, fitted on train", m.c.Trees, m.c.Features)
+		p.scores, err = forestScores(m.s, m.c, m.c.Features, m.workers)
+	case predictForestClinical:
+		err = m.clinical(&p)
+	case predictForestSize:
+		err = m.clinical(&p, m.volume, m.diameter)
+	case predictLogistic:
+		p.made = "logistic regression on the network's score and the logarithm of volume, fitted on tune"
+		p.scores, err = m.logistic(m.volume)
+	case predictLogisticAll:
+		p.made = "logistic regression on the network's score and the logarithms of volume and diameter, fitted on tune"
+		p.scores, err = m.logistic(m.volume, m.diameter)
+	case predictLogisticClinics:
+		var forest predictor
+		if err = m.clinical(&forest); err == nil && forest.late {
+			err = &lackError{"no patients of train have the clinical columns that a clinical forest needs"}
+		}
+		p.made = "logistic regression on the network's score and the risk by the clinical forest (fitted on train), fitted on tune"
+		if err == nil {
+			p.scores, err = m.fitTune([]string{"network", "clinical forest"}, m.s.scores, forest.scores)
+		}
+	}
+	return p, err
 }
 
 // rival is one predictor against the network on the test patients that have both.
@@ -116,48 +196,53 @@ type rival struct {
 }
 
 // compare sets each predictor against the network on the test patients with a label
-// and both scores.
-func compare(ctx context.Context, s *study, ev *evaluation, rivals []predictor, c ComparisonConfig, workers int) ([]rival, error) {
+// and both scores. A predictor that these patients cannot judge is an absence.
+func compare(ctx context.Context, s *study, ev *evaluation, rivals []predictor, c ComparisonConfig, workers int) ([]rival, []absence, error) {
 	test := s.cohort.Of(datasets.Test)
 	var out []rival
+	var absent []absence
 	for _, p := range rivals {
-		if p.late {
-			scores, err := clinicalForest(ctx, s, ev, c, workers)
-			if err != nil {
-				return nil, fmt.Errorf("predictor %s: %w", p.name, err)
-			}
-			if scores == nil {
-				continue // the cohort has no clinical columns; the report says so
-			}
-			p.scores = scores
+		r, err := against(ctx, s, ev, test, p, c, workers)
+		switch {
+		case err == nil:
+			out = append(out, r)
+		case unfit(err):
+			absent = append(absent, absence{p.name, err.Error()})
+		default:
+			return nil, nil, fmt.Errorf("predictor %s: %w", p.name, err)
 		}
-		var network, other []float64
-		var dead []bool
-		for _, i := range test {
-			if alive := ev.outcomes[i].Alive2yr; alive.Valid && scoring.Known(s.scores[i]) && scoring.Known(p.scores[i]) {
-				network, other, dead = append(network, s.scores[i]), append(other, p.scores[i]), append(dead, !alive.V)
-			}
-		}
-		r := rival{predictor: p.name, made: p.made, cohort: cohortOf(s, test)}
-		var err error
-		if r.auc, err = stats.DeLong(other, dead, Level); err != nil {
-			return nil, fmt.Errorf("predictor %s: %w", p.name, err)
-		}
-		if r.noether, err = stats.Noether(other, dead, Level); err != nil {
-			return nil, fmt.Errorf("predictor %s: %w", p.name, err)
-		}
-		if r.network, err = stats.DeLong(network, dead, Level); err != nil {
-			return nil, err
-		}
-		if r.paired, err = stats.DeLongPaired(network, other, dead, Level); err != nil {
-			return nil, err
-		}
-		if r.permutation, err = stats.PermutationAUC(network, other, dead, stats.Greater, c.Permutations, c.Seed, workers); err != nil {
-			return nil, err
-		}
-		out = append(out, r)
 	}
-	return out, nil
+	return out, absent, nil
+}
+
+func against(ctx context.Context, s *study, ev *evaluation, test []int, p predictor, c ComparisonConfig, workers int) (r rival, err error) {
+	if p.late {
+		if p.scores, err = crossValidated(ctx, s, ev, p.sizes, c, workers); err != nil {
+			return r, err
+		}
+	}
+	var network, other []float64
+	var dead []bool
+	for _, i := range test {
+		if alive := ev.outcomes[i].Alive2yr; alive.Valid && scoring.Known(s.scores[i]) && scoring.Known(p.scores[i]) {
+			network, other, dead = append(network, s.scores[i]), append(other, p.scores[i]), append(dead, !alive.V)
+		}
+	}
+	r = rival{predictor: p.name, made: p.made, cohort: cohortOf(s, test)}
+	if r.auc, err = stats.DeLong(other, dead, Level); err != nil {
+		return r, err
+	}
+	if r.noether, err = stats.Noether(other, dead, Level); err != nil {
+		return r, err
+	}
+	if r.network, err = stats.DeLong(network, dead, Level); err != nil {
+		return r, err
+	}
+	if r.paired, err = stats.DeLongPaired(network, other, dead, Level); err != nil {
+		return r, err
+	}
+	r.permutation, err = stats.PermutationAUC(network, other, dead, stats.Greater, c.Permutations, c.Seed, workers)
+	return r, err
 }
 
 // combined is one predictor over both treatments.
@@ -196,57 +281,98 @@ func combineTreatments(a, b []rival) ([]combined, error) {
 	return out, nil
 }
 
-// comparison is what a run's comparison found.
+// comparison is what the analysis found.
 type comparison struct {
 	rivals  []rival
-	absent  []string // predictors the cohort has no data for
+	absent  []absence
+	truth   []truthAUC // of the phantom
 	meta    []combined
 	another []rival // of the other treatment, behind meta
 }
 
-// comparison judges the rivals of a study whose test role has been opened, and writes
-// tables, figures and a section of the report.
-func (r *runner) comparison(ctx context.Context, s *study, ev *evaluation) error {
+// truthAUC is what a part of the phantom's true hazard reaches in the test role.
+type truthAUC struct {
+	part string
+	auc  stats.AUCResult
+}
+
+// fixRivals makes the other predictors of forest_comparison, before the test role is
+// opened: their scores are written down with the network's.
+func (r *runner) fixRivals(ctx context.Context, s *study) (err error) {
+	if slices.Contains(r.cfg.Analyses, analysisComparison) {
+		s.rivals, s.absent, err = predictors(ctx, s, r.cfg.Comparison, r.env.Jobs)
+	}
+	return err
+}
+
+// comparison judges the rivals of a study whose test role has been opened.
+func (r *runner) comparison(ctx context.Context, s *study, ev *evaluation) (*analysis.Result, error) {
 	c := r.cfg.Comparison
-	if len(c.Predictors) == 0 {
-		return nil
-	}
 	found := &comparison{}
-	var err error
-	if found.rivals, err = compare(ctx, s, ev, s.rivals, c, r.env.Jobs); err != nil {
-		return err
+	rivals, lost, err := compare(ctx, s, ev, s.rivals, c, r.env.Jobs)
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range c.Predictors {
-		if !slices.ContainsFunc(found.rivals, func(x rival) bool { return x.predictor == name }) {
-			found.absent = append(found.absent, name)
-		}
+	found.rivals, found.absent = rivals, slices.Concat(s.absent, lost)
+	if found.truth, err = truthAUCs(s, ev); err != nil {
+		return nil, err
 	}
 	if c.Meta {
 		if found.another, err = r.otherTreatment(ctx); err != nil {
-			return err
+			return nil, err
 		}
 		if found.meta, err = combineTreatments(found.rivals, found.another); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	section, figures, err := comparisonSection(found, c)
-	if err != nil {
-		return err
+	out := &analysis.Result{Lines: found.lines(c.Predictors)}
+	if out.Section, out.Figures, err = found.section(c, r.cfg.Data.Source == SourcePublished); err != nil {
+		return nil, err
 	}
-	ev.sections = append(ev.sections, section)
 	p := r.provenance()
-	rivals, err := comparisonTable(slices.Concat(found.rivals, found.another), p)
+	measures, err := analysis.MeasuresTable(analysisComparison, found.measures(), p)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := errors.Join(r.folder.writeTable("comparison", rivals, true), r.folder.writeFigures(figures)); err != nil || !c.Meta {
-		return err
-	}
-	meta, err := metaTable(found.meta, p)
+	all, err := comparisonTable(slices.Concat(found.rivals, found.another), p)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return r.folder.writeTable("comparison_meta", meta, true)
+	out.Tables = []analysis.Table{{Name: analysisComparison, Table: measures}, {Name: "comparison", Table: all}}
+	if c.Meta {
+		meta, err := metaTable(found.meta, p)
+		if err != nil {
+			return nil, err
+		}
+		out.Tables = append(out.Tables, analysis.Table{Name: "comparison_meta", Table: meta})
+	}
+	return out, nil
+}
+
+// truthAUCs are those of the phantom's hazard and of its two parts: what could be known
+// from the chart alone, and from a scan alone. nil for real patients.
+func truthAUCs(s *study, ev *evaluation) ([]truthAUC, error) {
+	if s.made == nil {
+		return nil, nil
+	}
+	seen := s.made.ImageRisk()
+	chart := make([]float64, len(seen))
+	for i := range seen {
+		chart[i] = s.truth[i] - seen[i]
+	}
+	var out []truthAUC
+	for _, t := range []struct {
+		part  string
+		score []float64
+	}{{"whole", s.truth}, {"what scans show", seen}, {"age and stage", chart}} {
+		scores, dead := labelled(s, ev, datasets.Test, t.score)
+		auc, err := stats.DeLong(scores, dead, Level)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, truthAUC{t.part, auc})
+	}
+	return out, nil
 }
 
 // otherTreatment compares the rivals on the other treatment's tables.
@@ -262,12 +388,10 @@ func (r *runner) otherTreatment(ctx context.Context) ([]rival, error) {
 	if err != nil {
 		return nil, err
 	}
-	made, err := predictors(s, c, r.env.Jobs)
-	if err != nil {
+	if s.rivals, _, err = predictors(ctx, s, c, r.env.Jobs); err != nil {
 		return nil, err
 	}
 	// Its scores too are on disk before its test role is opened.
-	s.rivals = made
 	scores, err := scoresOf(s, r.provenance())
 	if err != nil {
 		return nil, err
@@ -279,7 +403,8 @@ func (r *runner) otherTreatment(ctx context.Context) ([]rival, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compare(ctx, s, ev, made, c, r.env.Jobs)
+	out, _, err := compare(ctx, s, ev, s.rivals, c, r.env.Jobs)
+	return out, err
 }
 
 func treatmentBeside(t string) string {
@@ -289,94 +414,34 @@ func treatmentBeside(t string) string {
 	return "surgery"
 }
 
-func comparisonSchema() table.Schema {
-	number := func(name, about string) table.Column {
-		return table.Column{Name: name, Type: table.Float64, Nullable: true, Description: about}
+// measures are the AUCs and their differences in the form of all analyses.
+func (c *comparison) measures() []analysis.Measure {
+	var out []analysis.Measure
+	add := func(name, group string, n int, value, low, high, p float64, method string) {
+		out = append(out, analysis.Measure{Name: name, Group: group, N: n, Value: value, Low: table.Finite(low), High: table.Finite(high), P: table.Finite(p), Method: method})
 	}
-	return table.Schema{Name: "comparison", Columns: []table.Column{
-		{Name: "predictor", Type: table.String},
-		{Name: "cohort", Type: table.String},
-		{Name: "made", Type: table.String, Description: "from what, and where fitted"},
-		{Name: "n", Type: table.Int64, Description: "test patients with a label and both scores"},
-		{Name: "events", Type: table.Int64, Description: "of them dead at two years"},
-		{Name: "auc", Type: table.Float64, Description: "score ties count half"}, number("auc_low", "DeLong"), number("auc_high", "DeLong"), number("auc_p", "Noether, two-sided against 0.5; score ties left out"),
-		{Name: "network_auc", Type: table.Float64, Description: "of the network on the same patients"},
-		number("difference", "AUC of the network less that of the predictor"), number("difference_low", "paired DeLong"), number("difference_high", "paired DeLong"),
-		number("p_delong", "paired, two-sided"), number("p_permutation", "one-sided: the network has the larger AUC"),
-	}}
+	for _, r := range c.rivals {
+		add("auc", r.predictor, r.auc.N, r.auc.AUC, r.auc.Low, r.auc.High, r.noether.P, "DeLong CI; Noether's p against 0.5; "+r.made)
+		add("auc_difference", r.predictor, r.auc.N, r.paired.Difference, r.paired.Low, r.paired.High, r.paired.P, "network less predictor, paired DeLong")
+		add("auc_difference_permutation", r.predictor, r.auc.N, r.paired.Difference, math.NaN(), math.NaN(), r.permutation.P, fmt.Sprintf("one-sided, for a larger AUC of the network; %d exchanges", r.permutation.Permutations))
+	}
+	for _, t := range c.truth {
+		add("auc", "true hazard: "+t.part, t.auc.N, t.auc.AUC, t.auc.Low, t.auc.High, t.auc.P, "DeLong; no model can beat the whole by honest means")
+	}
+	return out
 }
 
-func comparisonTable(rivals []rival, provenance map[string]string) (*table.Table, error) {
-	text, numbers, counts := map[string][]string{}, map[string][]float64{}, map[string][]int64{}
-	for _, r := range rivals {
-		for name, v := range map[string]string{"predictor": r.predictor, "cohort": r.cohort, "made": r.made} {
-			text[name] = append(text[name], v)
-		}
-		for name, v := range map[string]int{"n": r.auc.N, "events": r.auc.Positives} {
-			counts[name] = append(counts[name], int64(v))
-		}
-		for name, v := range map[string]float64{
-			"auc": r.auc.AUC, "auc_low": r.auc.Low, "auc_high": r.auc.High, "auc_p": r.noether.P, "network_auc": r.network.AUC,
-			"difference": r.paired.Difference, "difference_low": r.paired.Low, "difference_high": r.paired.High,
-			"p_delong": r.paired.P, "p_permutation": r.permutation.P,
-		} {
-			numbers[name] = append(numbers[name], v)
+// lines say for the terminal how far the network is from each rival, and which of those
+// that were asked for are not there.
+func (c *comparison) lines(asked []string) []string {
+	var out []string
+	for _, r := range c.rivals {
+		out = append(out, fmt.Sprintf("test AUC of %s: %.3f; network less it %.3f (95%% CI %.3f to %.3f), n = %d", predictorWords(r.predictor), r.auc.AUC, r.paired.Difference, r.paired.Low, r.paired.High, r.auc.N))
+	}
+	for _, a := range c.absent {
+		if slices.Contains(asked, a.name) {
+			out = append(out, fmt.Sprintf("no %s: %s", predictorWords(a.name), a.why))
 		}
 	}
-	data := map[string]any{}
-	for name, v := range text {
-		data[name] = v
-	}
-	for name, v := range counts {
-		data[name] = v
-	}
-	for name, v := range numbers {
-		data[name] = v
-	}
-	return table.New(comparisonSchema(), provenance, data)
-}
-
-func metaTable(all []combined, provenance map[string]string) (*table.Table, error) {
-	n := len(all)
-	pick := func(f func(combined) float64) []float64 {
-		out := make([]float64, n)
-		for i, c := range all {
-			out[i] = f(c)
-		}
-		return out
-	}
-	names := make([]string, n)
-	for i, c := range all {
-		names[i] = c.predictor
-	}
-	column := func(name, about string) table.Column {
-		return table.Column{Name: name, Type: table.Float64, Nullable: true, Description: about}
-	}
-	return table.New(table.Schema{Name: "comparison_meta", Columns: []table.Column{
-		{Name: "predictor", Type: table.String},
-		column("auc", "both treatments, inverse variance, fixed effect"), column("auc_low", ""), column("auc_high", ""),
-		column("difference", "AUC of the network less that of the predictor, both treatments"), column("difference_low", ""), column("difference_high", ""),
-		column("p_difference", "two-sided"), column("i2", "share of the difference's variation beyond chance"), column("q_p", "chance of the heterogeneity seen"),
-		column("p_stouffer", "one-sided permutation tests of both treatments, weighted by the root of n"),
-	}}, provenance, map[string]any{
-		"predictor": names,
-		"auc":       pick(func(c combined) float64 { return c.auc.Estimate + 0.5 }),
-		"auc_low":   pick(func(c combined) float64 { return c.auc.Low + 0.5 }), "auc_high": pick(func(c combined) float64 { return c.auc.High + 0.5 }),
-		"difference": pick(func(c combined) float64 { return c.difference.Estimate }), "difference_low": pick(func(c combined) float64 { return c.difference.Low }),
-		"difference_high": pick(func(c combined) float64 { return c.difference.High }), "p_difference": pick(func(c combined) float64 { return c.difference.P }),
-		"i2": pick(func(c combined) float64 { return c.difference.I2 }), "q_p": pick(func(c combined) float64 { return c.difference.QP }),
-		"p_stouffer": pick(func(c combined) float64 { return c.p.P }),
-	})
-}
-
-// predictorWords name a predictor in figures and tables.
-func predictorWords(name string) string {
-	words := map[string]string{
-		predictForest: "forest, all features", predictForestMRMR: "forest, mRMR features", predictForestClinical: "forest, clinical",
-		predictLogistic: "network + volume", predictLogisticAll: "network + volume + diameter",
-	}
-	if w, ok := words[name]; ok {
-		return w
-	}
-	return strings.ReplaceAll(name, "-", " ")
+	return out
 }

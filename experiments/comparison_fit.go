@@ -66,7 +66,7 @@ func scatter(n int, patients []int, scores []float64) []float64 {
 // the top ones that mRMR chooses on the tune role, and scores everybody who has them.
 func forestScores(s *study, c ComparisonConfig, top, workers int) ([]float64, error) {
 	if len(s.cohort.Features) == 0 {
-		return nil, fmt.Errorf("the cohort has no engineered features")
+		return nil, &lackError{"the cohort has no engineered features"}
 	}
 	fit, fitDead, err := labelOf(s.cohort, datasets.Train)
 	if err != nil {
@@ -130,22 +130,30 @@ func missingShare(values []float64, patients []int) float64 {
 	return float64(n) / float64(len(patients))
 }
 
-// logisticScores fits the network's score and some features on the tune role. Volume
-// and diameter enter by their logarithm: they span three orders of magnitude.
-func logisticScores(s *study, features ...string) ([]float64, error) {
-	x, names := [][]float64{s.scores}, []string{"network"}
-	for _, name := range features {
-		v, err := featureScores(s, name)
-		if err != nil {
+// logistic fits the network's score and some sizes on the tune role. Sizes enter by their
+// logarithm: volumes span three orders of magnitude.
+func (m *predictorMaker) logistic(sizes ...size) ([]float64, error) {
+	x, names := [][]float64{m.s.scores}, []string{"network"}
+	for _, v := range sizes {
+		if err := v.lack(); err != nil {
 			return nil, err
 		}
-		logs := make([]float64, len(v))
-		for i := range v {
-			logs[i] = math.Log(v[i])
+		logs := make([]float64, len(v.values))
+		for i := range v.values {
+			logs[i] = math.Log(v.values[i])
+			if v.values[i] <= 0 { // the diameter of a single voxel
+				logs[i] = math.NaN()
+			}
 		}
-		x, names = append(x, logs), append(names, "log "+name)
+		x, names = append(x, logs), append(names, "log "+v.name)
 	}
-	fit, fitDead, err := labelOf(s.cohort, datasets.Tune)
+	return m.fitTune(names, x...)
+}
+
+// fitTune fits a logistic regression on the tune patients who have all of x[feature][patient],
+// and scores everybody who has.
+func (m *predictorMaker) fitTune(names []string, x ...[]float64) ([]float64, error) {
+	fit, fitDead, err := labelOf(m.s.cohort, datasets.Tune)
 	if err != nil {
 		return nil, err
 	}
@@ -154,10 +162,7 @@ func logisticScores(s *study, features ...string) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	everybody := make([]int, len(s.cohort.Patients))
-	for i := range everybody {
-		everybody[i] = i
-	}
+	everybody := m.everybody()
 	whole, _ := complete(x, everybody, make([]bool, len(everybody)))
 	scores, err := model.Predict(rows(x, whole))
 	if err != nil {
@@ -166,25 +171,96 @@ func logisticScores(s *study, features ...string) ([]float64, error) {
 	return scatter(len(everybody), whole, scores), nil
 }
 
-// clinicalForest scores the test patients who have clinical columns by a forest that
-// never saw them, by repeated nested cross-validation. nil when the cohort has no
-// clinical columns.
-func clinicalForest(ctx context.Context, s *study, ev *evaluation, c ComparisonConfig, workers int) ([]float64, error) {
+// The least of train for a clinical forest to be fitted there.
+const leastTrain, leastClass = 20, 5
+
+// leafSizes are those that a clinical forest may have.
+var leafSizes = []int{5, 10, 20}
+
+// clinical makes a forest of the clinical columns, and of some sizes. Where train patients
+// have those columns it is fitted there, with the leaves whose out-of-bag AUC is largest;
+// otherwise the test patients' own columns have to do, later and by cross-validation.
+func (m *predictorMaker) clinical(p *predictor, sizes ...size) error {
+	on := "age, sex, TNM, stage and histology"
+	for _, v := range sizes {
+		if err := v.lack(); err != nil {
+			return err
+		}
+		on += ", " + v.name
+	}
+	fit, dead, err := labelOf(m.s.cohort, datasets.Train)
+	if err != nil {
+		return &lackError{err.Error()}
+	}
+	fit, dead = charted(m.s.cohort, fit, dead)
+	died := 0
+	for _, d := range dead {
+		if d {
+			died++
+		}
+	}
+	if len(fit) < leastTrain || min(died, len(fit)-died) < leastClass {
+		if tested, _ := charted(m.s.cohort, m.s.cohort.Of(datasets.Test), nil); len(tested) == 0 {
+			return &lackError{"no patients have age or stage, in train or in test"}
+		}
+		p.made = fmt.Sprintf("random forest of %d trees on %s, out-of-fold by %d times repeated %d-fold nested cross-validation inside the test cohort: the train role has no clinical columns, or too few", m.c.Trees, on, m.c.Repeats, m.c.Folds)
+		p.late, p.sizes = true, sizes
+		return nil
+	}
+	x, names, categorical := clinicalColumns(m.s.cohort, m.everybody(), sizes)
+	var best *forest.Classifier
+	reached, leaves := math.Inf(-1), 0
+	for _, size := range leafSizes {
+		grown, err := forest.Fit(rows(x, fit), names, dead, forest.Options{Trees: m.c.Trees, MinNode: size, Seed: m.c.Seed, Workers: m.workers, Categorical: categorical})
+		if err != nil {
+			return err
+		}
+		if auc := grown.OutOfBag().AUC; best == nil || auc > reached {
+			best, reached, leaves = grown, auc, size
+		}
+	}
+	p.made = fmt.Sprintf("random forest of %d trees with leaves of %d (by the AUC out of bag) on %s (those that vary), fitted on %d train patients", m.c.Trees, leaves, on, len(fit))
+	there, _ := charted(m.s.cohort, m.everybody(), nil)
+	scores, err := best.Predict(rows(x, there))
+	if err != nil {
+		return err
+	}
+	p.scores = scatter(len(m.s.cohort.Patients), there, scores)
+	return nil
+}
+
+// charted keeps the patients whose age or stage is known, and what goes with them; dead
+// may be nil.
+func charted(c *datasets.Cohort, patients []int, dead []bool) (kept []int, keptDead []bool) {
+	for k, i := range patients {
+		if p := c.Patients[i]; p.Age.Valid || p.Stage.Valid {
+			kept = append(kept, i)
+			if dead != nil {
+				keptDead = append(keptDead, dead[k])
+			}
+		}
+	}
+	return kept, keptDead
+}
+
+// crossValidated scores the test patients who have clinical columns by a forest that
+// never saw them, by repeated nested cross-validation.
+func crossValidated(ctx context.Context, s *study, ev *evaluation, sizes []size, c ComparisonConfig, workers int) ([]float64, error) {
 	var patients []int
 	var dead []bool
 	for _, i := range s.cohort.Of(datasets.Test) {
-		p, alive := s.cohort.Patients[i], ev.outcomes[i].Alive2yr
-		if alive.Valid && (p.Age.Valid || p.Stage.Valid) {
+		if alive := ev.outcomes[i].Alive2yr; alive.Valid {
 			patients, dead = append(patients, i), append(dead, !alive.V)
 		}
 	}
+	patients, dead = charted(s.cohort, patients, dead)
 	if len(patients) == 0 {
-		return nil, nil
+		return nil, &lackError{"no test patient with a two-year label has age or stage"}
 	}
-	x, names, categorical := clinicalColumns(s.cohort, patients)
+	x, names, categorical := clinicalColumns(s.cohort, patients, sizes)
 	// The size of the leaves is chosen anew inside each outer fold.
 	var candidates []crossval.Candidate
-	for _, size := range []int{5, 10, 20} {
+	for _, size := range leafSizes {
 		candidates = append(candidates, crossval.Candidate{Name: fmt.Sprintf("leaves of %d", size), Fit: func(_ context.Context, train crossval.Data, seed uint64) (crossval.Model, error) {
 			return forest.Fit(train.X, train.Names, train.Y, forest.Options{Trees: c.Trees, MinNode: size, Seed: seed, Workers: 1, Categorical: categorical})
 		}})
@@ -198,9 +274,9 @@ func clinicalForest(ctx context.Context, s *study, ev *evaluation, c ComparisonC
 	return scatter(len(s.cohort.Patients), patients, scoring.Mean(result.Scores)), nil
 }
 
-// clinicalColumns turns clinical columns into numbers: categories are numbered in the
-// order of their names, missing values are NaN.
-func clinicalColumns(c *datasets.Cohort, patients []int) (x [][]float64, names []string, categorical []bool) {
+// clinicalColumns turns clinical columns, and sizes after them, into numbers: categories
+// are numbered in the order of their names, missing values are NaN.
+func clinicalColumns(c *datasets.Cohort, patients []int, sizes []size) (x [][]float64, names []string, categorical []bool) {
 	age := make([]float64, len(patients))
 	for k, i := range patients {
 		age[k] = math.NaN()
@@ -238,6 +314,9 @@ func clinicalColumns(c *datasets.Cohort, patients []int) (x [][]float64, names [
 			}
 		}
 		x, names, categorical = append(x, values), append(names, column.name), append(categorical, true)
+	}
+	for _, v := range sizes {
+		x, names, categorical = append(x, rows([][]float64{v.values}, patients)[0]), append(names, v.name), append(categorical, false)
 	}
 	return x, names, categorical
 }

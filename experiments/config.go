@@ -237,16 +237,8 @@ func (c Config) validate(file string) error {
 			return err
 		}
 	}
-	for _, name := range c.Comparison.Predictors {
-		if err := choice("comparison.predictors", name, predictorNames...); err != nil {
-			return err
-		}
-		if c.Data.Source != SourcePublished {
-			return bad("comparison.predictors", "needs engineered features, which only the published tables have (data.source: published)")
-		}
-	}
-	if k := c.Comparison; k.Features < 1 || k.Trees < 1 || k.Permutations < 1 || k.Folds < 2 || k.Repeats < 1 {
-		return bad("comparison", "features, trees, permutations and repeats must be at least 1, folds at least 2")
+	if err := c.Comparison.validate(c.Analyses, c.Data.Source, bad, choice); err != nil {
+		return err
 	}
 	if err := c.validateAnalyses(file, choice); err != nil {
 		return err

@@ -84,14 +84,23 @@ func (b Backend) identity() string {
 
 // identityOf is the config as it counts in a run's hash. Two spellings of one thing count
 // the same: the engine is the one that was opened, so "auto" is the engine that auto chose,
-// settings that are left out are their defaults, and the run that training begins with is
-// not named at all, because the hash of its weights is among the inputs.
+// settings that are left out are their defaults, and the run that training begins with, or
+// that gene sets are held against, is not named at all, because the hash of its weights, or
+// tables, is among the inputs.
 func identityOf(cfg Config, b Backend) ([]byte, error) {
 	if b.Settings != nil {
 		cfg.Backend, cfg.Compute = b.Name, *b.Settings
 	}
-	cfg.Training.InitFrom = ""
+	cfg.Training.InitFrom, cfg.Analysis.GeneSets.Beside = "", ""
+	for _, folder := range cfg.preparedFolders() { // their tables are among the inputs
+		*folder = ""
+	}
 	return cfg.YAML()
+}
+
+// preparedFolders are the settings that name a folder of `hounsfield prepare`.
+func (c *Config) preparedFolders() []*string {
+	return []*string{&c.Data.Prepared.Imaging, &c.Analysis.TestRetest.Imaging, &c.Analysis.InterReader.Imaging}
 }
 
 // resolve is the config as the run folder keeps it: what was left to choose is replaced by
@@ -106,6 +115,11 @@ func resolve(cfg Config, b Backend, from *origin) Config {
 	}
 	if from != nil {
 		cfg.Training.InitFrom = from.name
+	}
+	for _, folder := range cfg.preparedFolders() { // to be found from any working directory
+		if absolute, err := filepath.Abs(*folder); err == nil && *folder != "" {
+			*folder = absolute
+		}
 	}
 	return cfg
 }

@@ -79,6 +79,7 @@ type evaluation struct {
 	agreed   []Metric           // a re-run against the original scores, ScoredBy naming the patients; nil without one
 	sections []report.Section   // of the report, by analyses beyond the metrics
 	found    []string           // their main findings, a line each
+	measured []string           // the names of what they measured
 }
 
 // riskGroups are the patients of one role split at the cut.

@@ -45,10 +45,10 @@ func (e *ConfigError) Error() string {
 	return b.String()
 }
 
-// overlay writes the settings of a YAML text over cfg: keys that are absent keep
+// overlay writes the settings of a YAML text over cfg, a pointer to a struct: keys that are absent keep
 // their value, lists are replaced whole. An unknown key or a value of the wrong
 // type is a *ConfigError that names file, line, key and the nearest valid key.
-func overlay(file string, text []byte, cfg *Config) error {
+func overlay(file string, text []byte, cfg any) error {
 	tree, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return yamlError(file, "", err)
@@ -57,7 +57,7 @@ func overlay(file string, text []byte, cfg *Config) error {
 		if doc.Body == nil {
 			continue
 		}
-		if err := checkKeys(file, "", doc.Body, reflect.TypeFor[Config]()); err != nil {
+		if err := checkKeys(file, "", doc.Body, reflect.TypeOf(cfg)); err != nil {
 			return err
 		}
 		if err := yaml.NodeToValue(doc.Body, cfg, yaml.Strict()); err != nil {
@@ -147,6 +147,9 @@ func checkKeys(file, path string, node ast.Node, t reflect.Type) error {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if t.Kind() == reflect.Interface {
+		return nil // whoever asked for it reads it
+	}
 	switch n := node.(type) {
 	case *ast.MappingNode:
 		for _, v := range n.Values {
@@ -174,7 +177,7 @@ func checkKeys(file, path string, node ast.Node, t reflect.Type) error {
 }
 
 func checkKey(file, path string, v *ast.MappingValueNode, t reflect.Type) error {
-	key := v.Key.String()
+	key := v.Key.GetToken().Value // without quotes
 	full := strings.TrimPrefix(path+"."+key, ".")
 	if t.Kind() == reflect.Map {
 		return checkKeys(file, full, v.Value, t.Elem())

@@ -71,13 +71,11 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	scores := scoring.Mean(bySeed)
 	fmt.Fprintf(w, "run %s: %d network(s), %s\n", filepath.Base(o.Run), len(cfg.Seeds), peers.words())
 	for i, p := range patients {
-		low, high := spread(bySeed, i)
-		fmt.Fprintf(w, "%s: %s %.4f (networks %.4f to %.4f)%s; ROI %q, tumour %.1f cm3\n",
-			p.PatientID, cfg.scoreWords(), scores[i], low, high, peers.place(scores[i]), p.ROI.Name, p.Cube.VolumeMM3/1000)
+		fmt.Fprintf(w, "%s: %s; ROI %q, tumour %.1f cm3\n", p.PatientID, cfg.verdict(bySeed, i, peers), p.ROI.Name, p.Cube.VolumeMM3/1000)
 	}
 	printExclusions(lost, w)
 	if cfg.trainedOn() == SourcePhantom {
-		fmt.Fprintln(w, "This run was trained on the synthetic phantom: its score says nothing about a real patient. It shows that the path works.")
+		fmt.Fprintln(w, trainedOnPhantom)
 	}
 	fmt.Fprintln(w, "Research software, not a medical device.")
 	if o.Out == "" {
@@ -114,6 +112,15 @@ func Predict(ctx context.Context, o PredictOptions, w io.Writer) error {
 	}
 	_, err = fmt.Fprintf(w, "written as %s\n", o.Out)
 	return err
+}
+
+const trainedOnPhantom = "This run was trained on the synthetic phantom: its score says nothing about a real patient. It shows that the path works."
+
+// verdict says what the networks make of patient i, and where that stands among peers.
+func (c Config) verdict(bySeed [][]float64, i int, p *peers) string {
+	low, high := spread(bySeed, i)
+	score := scoring.Mean(bySeed)[i]
+	return fmt.Sprintf("%s %.4f (networks %.4f to %.4f)%s", c.scoreWords(), score, low, high, p.place(score))
 }
 
 // scoreWords say what the score of a config's networks is. A probability at two years it is

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,7 +36,7 @@ func prepareUnderNames(t *testing.T, names []string) string {
 	if err != nil || done.Prepared != 3 {
 		t.Fatal(done, err)
 	}
-	have, err := readImaging(done.Imaging)
+	have, err := prepare.ReadImaging(out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,8 +84,18 @@ func TestPreparedCohort(t *testing.T) {
 	}
 	names[60] = "SOMEBODY-ELSE"
 	folder := prepareUnderNames(t, names)
+	// Named from where it lies, found from anywhere, and the same run under either name.
+	t.Chdir(filepath.Dir(folder))
+	env := tinyEnv(t)
+	done := run(t, tiny(t, "experiment=lung1", "data.source=prepared", "data.prepared.imaging=./"+filepath.Base(folder), "seeds=[1]"), env)
+	t.Chdir(t.TempDir())
+	if err := Verify(done.Dir, env, io.Discard); err != nil {
+		t.Error(err)
+	}
 	cfg := tiny(t, "experiment=lung1", "data.source=prepared", "data.prepared.imaging="+folder, "seeds=[1]")
-	done := run(t, cfg, tinyEnv(t))
+	if again := run(t, cfg, env); !again.Already || again.Dir != done.Dir {
+		t.Errorf("named by its whole path it is another run: %s and %s", again.Dir, done.Dir)
+	}
 	lost, err := datasets.ReadExclusions(filepath.Join(done.Dir, "tables/exclusions.arrow"))
 	if err != nil {
 		t.Fatal(err)
@@ -116,12 +127,18 @@ func TestPreparedCohort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := tinyEnv(t)
+	env = tinyEnv(t)
 	env.Jobs = 1
 	src.(*preparedSource).env = env
 	s, err := src.study(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if s.images != nil {
+		t.Error("scans that were not kept are there")
+	}
+	if c := s.cubes[0]; c != nil && (c.CentreIndex == [3]int{} || c.CentreMM == [3]float64{}) {
+		t.Errorf("a cube without its place: %v", c.CentreIndex)
 	}
 	changed := 0
 	for _, e := range s.exclusions {
@@ -132,4 +149,79 @@ func TestPreparedCohort(t *testing.T) {
 	if changed != 20 {
 		t.Errorf("%d patients excluded for a changed cube, want 20", changed)
 	}
+}
+
+// The scans of a prepared cohort are there when they were kept, of all patients and repeats.
+func TestPreparedScans(t *testing.T) {
+	p, err := phantom.New(phantom.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, out := t.TempDir(), filepath.Join(t.TempDir(), "prepared")
+	if err := p.WriteReaders(root, 0, []string{"GTV-1", "GTV-1vis-1", "GTV-1vis-2"}); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	o := PrepareOptions{Folder: root, Out: out, Dataset: "nsclc-radiomics", Repeats: "readers=^GTV-1(?P<reader>vis-[0-9])$"}
+	if err := Prepare(t.Context(), o, &said); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"repeats:  readers: ROI names that match ^GTV-1", "1 of 1 patients prepared, 2 contours by other readers", "; 2 other readers (vis-1, vis-2), tumour "} {
+		if !strings.Contains(said.String(), s) {
+			t.Errorf("%q is not said:\n%s", s, said.String())
+		}
+	}
+	src := &preparedSource{cfg: tiny(t, "data.source=prepared", "data.prepared.imaging="+out)}
+	scans, err := src.scans()
+	if err != nil || len(scans.IDs()) != 1 {
+		t.Fatalf("scans %v, error %v", scans, err)
+	}
+	if all, err := scans.Readings(t.Context(), 0); err != nil || len(all) != 2 {
+		t.Errorf("%d readings, error %v", len(all), err)
+	}
+}
+
+// The rule for repeats is the data set's unless another is given.
+func TestRepeatsRule(t *testing.T) {
+	for _, c := range []struct{ dataset, given, rule string }{
+		{"rider-lung-ct", "", "scans: one or two CT series"}, {"rider-lung-ct", "none", "none"}, {"nsclc-radiomics", "", "none"}, {"nsclc-radiomics", "scans", "scans: "},
+		{"nsclc-radiomics-interobserver1", "", "readers: ROI names that match ^GTV-1(?P<reader>(vis|auto)-[1-5])$"},
+		{"rider-lung-ct", "readers=^R(?P<reader>.)$", "readers: ROI names that match ^R(?P<reader>.)$"}, {"hosny2018", "", "none"},
+	} {
+		if got, err := repeatsRule(c.dataset, c.given); err != nil || !strings.HasPrefix(got.String(), c.rule) {
+			t.Errorf("%s %q: %v, error %v", c.dataset, c.given, got, err)
+		}
+	}
+	for given, says := range map[string]string{"both": "none, scans, or readers=PATTERN", "readers": "none, scans", "readers=x": "begin with ^"} {
+		if _, err := repeatsRule("rider-lung-ct", given); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", given, err)
+		}
+	}
+	// Scans without outcomes are no cohort to train on.
+	cfg := tiny(t, "data.source=prepared", "data.prepared.imaging="+t.TempDir(), "data.prepared.dataset=rider-lung-ct")
+	empty, err := table.New(prepare.ImagingSchema(), nil, emptyImaging())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := empty.Write(filepath.Join(cfg.Data.Prepared.Imaging, prepare.ImagingFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openPrepared(cfg, tinyEnv(t)); err == nil || !strings.Contains(err.Error(), "analysis.test_retest.imaging") {
+		t.Errorf("rider-lung-ct as a cohort: %v", err)
+	}
+}
+
+func emptyImaging() map[string]any {
+	data := map[string]any{}
+	for _, c := range prepare.ImagingSchema().Columns {
+		switch c.Type {
+		case table.String:
+			data[c.Name] = []string{}
+		case table.Int64:
+			data[c.Name] = []int64{}
+		default:
+			data[c.Name] = []float64{}
+		}
+	}
+	return data
 }

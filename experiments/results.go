@@ -166,10 +166,10 @@ func keyFigures(metrics []Metric) report.KeyFigures {
 		}
 		k := report.KeyFigure{Label: label, Value: shown(m.Value, decimalsOf(name)), N: m.N, Note: note}
 		if m.Low.Valid && m.High.Valid {
-			k.Interval = fmt.Sprintf("%s to %s", shown(m.Low.V, decimalsOf(name)), shown(m.High.V, decimalsOf(name)))
+			k.Interval = fmt.Sprintf("95%% CI %s to %s", shown(m.Low.V, decimalsOf(name)), shown(m.High.V, decimalsOf(name)))
 		}
 		if m.P.Valid {
-			k.Note = strings.TrimSpace(figure.PValue(m.P.V) + " " + note)
+			k.Note = strings.TrimSuffix(figure.PValue(m.P.V)+"; "+note, "; ")
 		}
 		out = append(out, k)
 	}
@@ -353,64 +353,4 @@ func moduleList(modules map[string]string) string {
 		fmt.Fprintf(&b, "%s %s\n", path, modules[path])
 	}
 	return b.String()
-}
-
-// comparisonDocument is the HTML of `hounsfield compare`.
-func comparisonDocument(all []compared, differ []setting, same int, rows []metricRow, paired []difference) (report.Document, error) {
-	names := make([]string, len(all))
-	for i, c := range all {
-		names[i] = c.name
-	}
-	doc := report.Document{Title: "Comparison of " + fmt.Sprint(len(all)) + " runs", Subtitle: strings.Join(names, " · "), Software: "hounsfield"}
-	var plot figure.ForestPlot
-	for _, r := range rows {
-		if r.name != metricAUC && r.name != metricAUC+ofTruth {
-			continue
-		}
-		for i, m := range r.by {
-			if m != nil {
-				plot.Rows = append(plot.Rows, figure.ForestRow{Group: r.role + " role, " + m.ScoredBy, Name: names[i], Estimate: estimateOf(*m), N: m.N})
-			}
-		}
-	}
-	if len(plot.Rows) > 0 {
-		plot.Lines = []figure.ForestLine{{Name: "chance", At: 0.5}}
-		svg, err := figure.Forest(plot)
-		if err != nil {
-			return doc, err
-		}
-		doc.Lead = append(doc.Lead, report.Figure{SVG: svg, Caption: report.Text("AUC for death at two years with DeLong's 95% interval.")})
-	}
-	columns := func(first string) []report.Column {
-		out := []report.Column{{Title: first}}
-		for _, n := range names {
-			out = append(out, report.Column{Title: n})
-		}
-		return out
-	}
-	metrics := report.Table{Caption: report.Text("Metrics side by side, with 95% intervals. Seeds alone are left out: they differ between runs."), Columns: columns("Metric")}
-	for _, r := range rows {
-		name, rest := r.name, ""
-		if k := strings.IndexByte(name, ' '); k > 0 {
-			name, rest = name[:k], name[k:]
-		}
-		label := metricWords[name] + rest + ", " + r.role + " role"
-		cells := []string{label}
-		for _, m := range r.by {
-			cells = append(cells, metricText(m))
-		}
-		metrics.Rows = append(metrics.Rows, report.Row{Cells: report.Cells(cells...)})
-	}
-	settings := report.Table{Caption: report.Text(fmt.Sprintf("Settings that differ; %d others are the same.", same)), Columns: columns("Setting")}
-	for _, s := range differ {
-		settings.Rows = append(settings.Rows, report.Row{Cells: report.Cells(append([]string{s.key}, s.values...)...), Differs: true})
-	}
-	doc.Sections = []report.Section{
-		{ID: "metrics", Title: "Metrics", Blocks: append(differencesBlock(paired), metrics)},
-		{ID: "settings", Title: "What differs", Blocks: []report.Block{settings}},
-	}
-	if len(differ) == 0 {
-		doc.Sections[1].Blocks = []report.Block{report.Text("Nothing differs: the runs have the same config, code and inputs.")}
-	}
-	return doc, nil
 }

@@ -56,9 +56,6 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	if cfg.Data.Source == SourceImported {
 		return nil, errImported
 	}
-	if !cfg.Data.scored() {
-		cfg.Training = spelledOut(cfg.Training)
-	}
 	if env.Jobs < 1 {
 		env.Jobs = runtime.GOMAXPROCS(0)
 	}
@@ -69,36 +66,16 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 	if eng != nil {
 		defer eng.Close()
 	}
-	src, err := openSource(cfg, env)
+	plan, err := planRun(cfg, env, backend)
 	if err != nil {
 		return nil, err
 	}
-	from, err := findOrigin(cfg, env)
-	if err != nil {
-		return nil, err
-	}
-	inputs := append(src.inputs(), from.inputs()...)
-	training, err := identityOf(trainingOf(cfg), backend)
-	if err != nil {
-		return nil, err
-	}
-	trainingHash := runHash(training, inputs, env.Code, backend.identity())
-	more, err := analysisInputs(cfg)
-	if err != nil {
-		return nil, err
-	}
-	inputs = append(inputs, more...)
-	identity, err := identityOf(cfg, backend)
-	if err != nil {
-		return nil, err
-	}
-	hash := runHash(identity, inputs, env.Code, backend.identity())
-	cfg = resolve(cfg, backend, from)
+	cfg, from := plan.cfg, plan.from
 	resolved, err := cfg.YAML()
 	if err != nil {
 		return nil, err
 	}
-	f, err := openFolder(env.Runs, cfg.Experiment, hash)
+	f, err := openFolder(env.Runs, cfg.Experiment, plan.hash)
 	if err != nil {
 		return nil, err
 	}
@@ -116,9 +93,9 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 		return nil, err
 	}
 	if eng != nil {
-		f.Manifest.Training = trainingHash
+		f.Manifest.Training = plan.training
 	}
-	if err := f.begin(env, backend, cfg, inputs, from.record()); err != nil {
+	if err := f.begin(env, backend, cfg, plan.inputs, from.record()); err != nil {
 		return nil, err
 	}
 	env.Progress.Say("run folder %s", f.Dir)
@@ -126,7 +103,7 @@ func runWith(ctx context.Context, cfg Config, env Env, onEpoch func(cnn.EpochRec
 		env.Progress.Say("%s", from.says())
 	}
 	r := &runner{cfg: cfg, env: env, folder: f, engine: eng, from: from, onEpoch: onEpoch}
-	metrics, err := r.run(ctx, src)
+	metrics, err := r.run(ctx, plan.src)
 	switch {
 	case err == nil:
 		return &Done{Dir: f.Dir, Metrics: metrics, Findings: f.Manifest.Findings, Config: cfg}, nil
@@ -165,6 +142,9 @@ func (r *runner) run(ctx context.Context, src source) ([]Metric, error) {
 	if err := r.from.knowsNone(s.cohort); err != nil {
 		return nil, err
 	}
+	if err := r.ready(s); err != nil {
+		return nil, err
+	}
 	if s.cubes != nil {
 		if err := r.folder.stage("train", func() error { return r.train(ctx, s) }); err != nil {
 			return nil, err
@@ -199,8 +179,7 @@ func (r *runner) provenance() map[string]string {
 // tables that follow from it.
 func (r *runner) evaluate(ctx context.Context, s *study) (*evaluation, error) {
 	p := r.provenance()
-	var err error
-	if s.rivals, err = predictors(s, r.cfg.Comparison, r.env.Jobs); err != nil {
+	if err := r.fixRivals(ctx, s); err != nil {
 		return nil, err
 	}
 	scores, err := scoresOf(s, p)
@@ -232,9 +211,6 @@ func (r *runner) evaluate(ctx context.Context, s *study) (*evaluation, error) {
 		return nil, err
 	}
 	if err := r.agreement(s, ev); err != nil {
-		return nil, err
-	}
-	if err := r.comparison(ctx, s, ev); err != nil {
 		return nil, err
 	}
 	if r.histories == nil {

@@ -46,23 +46,19 @@ func runHash(config []byte, inputs []Input, code, engine string) string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
+// folderOf is where a run lies.
+func folderOf(runs, experiment, hash string) string { return filepath.Join(runs, experiment+"-"+hash) }
+
 // openFolder makes or reopens <runs>/<experiment>-<hash>, takes its lock and
 // reads the manifest that is there. A fresh folder has a manifest with no status.
 func openFolder(runs, experiment, hash string) (*Folder, error) {
-	dir := filepath.Join(runs, experiment+"-"+hash)
+	dir := folderOf(runs, experiment, hash)
 	if err := os.MkdirAll(filepath.Join(dir, tablesDir), 0o755); err != nil {
 		return nil, fmt.Errorf("cannot make the run folder: %w; name a place that can be written to with --runs", err)
 	}
-	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	lock, err := lockFolder(dir, lockPatience)
 	if err != nil {
-		return nil, fmt.Errorf("cannot lock the run folder: %w; name a place that can be written to with --runs", err)
-	}
-	if err := tryLock(lock); err != nil {
-		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, &BusyError{Dir: dir}
-		}
-		return nil, fmt.Errorf("cannot lock %s: %w", dir, err)
+		return nil, err
 	}
 	f := &Folder{Dir: dir, lock: lock, Manifest: &Manifest{Experiment: experiment, Hash: hash}}
 	if _, err := os.Stat(f.path(manifestFile)); err == nil {
@@ -77,13 +73,24 @@ func openFolder(runs, experiment, hash string) (*Folder, error) {
 // lockPatience is how long a process that was just killed may take to vanish.
 const lockPatience = 2 * time.Second
 
-// tryLock takes the lock of a run folder, which the kernel gives back when its
-// holder dies.
-func tryLock(lock *os.File) error {
+// lockFolder takes the lock of a folder, which the kernel gives back when its holder dies.
+func lockFolder(dir string, patience time.Duration) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock the run folder: %w; name a place that can be written to with --runs", err)
+	}
 	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Since(start) > lockPatience {
-			return err
+		if err == nil {
+			return lock, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			lock.Close()
+			return nil, fmt.Errorf("cannot lock %s: %w", dir, err)
+		}
+		if time.Since(start) >= patience {
+			lock.Close()
+			return nil, &BusyError{Dir: dir}
 		}
 	}
 }

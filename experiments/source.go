@@ -58,6 +58,7 @@ type study struct {
 	seeds       []int64
 	seedScores  [][]float64 // by seed; nil for published scores
 	rivals      []predictor // other scores of the same patients, for a comparison
+	absent      []absence   // rivals that these patients have no data for
 	scoredBy    string
 	scoreSource string
 }

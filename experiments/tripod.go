@@ -81,12 +81,13 @@ type tripodFacts struct {
 	survival  bool          // from survival times
 	rivals    bool          // other predictors are judged beside the network
 	pooled    bool          // and both treatments together
+	clinical  bool          // the clinical parameters stand beside the network in models of survival
 	cohorts   int           // different cohorts among the patients
 	train     int           // train patients with a score
 	paper     bool          // figures of a paper stand beside ours
 	analyses  []tripodPlace // sections of the report beyond the usual ones
 	figures   []string
-	metrics   []string
+	metrics   []string // those of the analyses too
 	seeds     []int64
 	absent    []string // what Table 1 lacks
 	oneSided  []string // what it has, but not of every role
@@ -136,6 +137,17 @@ func bySource(phantom, published, prepared tripodAnswer) func(tripodFacts) tripo
 	}
 }
 
+// withClinical adds to an answer where the analysis clinical has more to say.
+func withClinical(answerOf func(tripodFacts) tripodAnswer, remark string, where ...tripodPlace) func(tripodFacts) tripodAnswer {
+	return func(f tripodFacts) tripodAnswer {
+		a := answerOf(f)
+		if f.clinical {
+			a.remark, a.where = strings.TrimSpace(a.remark+" "+remark), append(a.where, where...)
+		}
+		return a
+	}
+}
+
 // forAuthors is what no run can know.
 func forAuthors(what string) func(tripodFacts) tripodAnswer {
 	return always(notAvailable, what+" To be filled in by the authors.")
@@ -161,7 +173,7 @@ func (f tripodFacts) answerTo(item tripodItem) tripodAnswer {
 
 func (r *runner) tripodFacts(s *study, ev *evaluation, figures []drawn) (tripodFacts, error) {
 	f := tripodFacts{source: r.cfg.Data.Source, trained: r.histories != nil, survival: r.cfg.Training.Survival(), paper: len(r.cfg.References) > 0,
-		rivals: len(r.cfg.Comparison.Predictors) > 0, pooled: len(r.cfg.Comparison.Predictors) > 0 && r.cfg.Comparison.Meta}
+		rivals: len(s.rivals) > 0, pooled: len(s.rivals) > 0 && r.cfg.Comparison.Meta, clinical: slices.Contains(r.cfg.Analyses, "clinical")}
 	for _, section := range ev.sections {
 		f.analyses = append(f.analyses, tripodPlace{text: section.Title, link: "#" + section.ID, path: "report.html#" + section.ID})
 	}
@@ -174,6 +186,7 @@ func (r *runner) tripodFacts(s *study, ev *evaluation, figures []drawn) (tripodF
 	for _, m := range ev.metrics {
 		f.metrics = append(f.metrics, m.Name)
 	}
+	f.metrics = append(f.metrics, ev.measured...)
 	cohorts := map[string]bool{}
 	for _, p := range s.cohort.Patients {
 		cohorts[p.Cohort] = true

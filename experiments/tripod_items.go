@@ -98,12 +98,13 @@ var tripodItems = []tripodItem{
 		answer(notApplicable, "The tumour's contour is known, nobody draws it."),
 		answer(notAvailable, "The contours were drawn at the centres; by whom is not in the tables."),
 		answer(notAvailable, "The contours come with the scans; who drew them is not read. To be filled in by the authors."))},
-	{"10", partMethods, "Size of the study, and why it is enough", both, bySource(
+	{"10", partMethods, "Size of the study, and why it is enough", both, withClinical(bySource(
 		answer(inPart, "Set in the config; it follows from no calculation.", inConfig("data.phantom.patients"), inSection("patients")),
 		answer(inPart, "As many as were released; it follows from no calculation.", inFile("tables/table1.arrow"), inSection("patients")),
-		answer(inPart, "As many as were prepared; it follows from no calculation.", inFile("tables/table1.arrow"), inSection("patients")))},
+		answer(inPart, "As many as were prepared; it follows from no calculation.", inFile("tables/table1.arrow"), inSection("patients"))), "Deaths per coefficient stand with the clinical models.", inFile("tables/clinical.arrow"))},
 	{"11", partMethods, "Missing data, and patients left out", both,
-		always(answered, "Nothing is filled in: a patient who cannot be scored has no score, one without a two-year label no part in an AUC.", inFile("tables/exclusions.arrow"), inFile("tables/table1.arrow"))},
+		withClinical(always(answered, "Nothing is filled in: a patient who cannot be scored has no score, one without a two-year label no part in an AUC.", inFile("tables/exclusions.arrow"), inFile("tables/table1.arrow")),
+			"Clinical models are of the patients who have all variables; those who lack some are counted.", inFile("tables/clinical_models.arrow"))},
 	{"12a", partMethods, "What each patient was used for", development, func(f tripodFacts) tripodAnswer {
 		split := inConfig("data.phantom.patients")
 		if f.source == SourcePrepared {
@@ -132,7 +133,7 @@ var tripodItems = []tripodItem{
 		if !f.judges("calibration") {
 			lacking = append(lacking, "calibration")
 		}
-		if !f.judges("decision") && !f.judges("net_benefit") {
+		if !f.judges("net benefit") {
 			lacking = append(lacking, "clinical utility")
 		}
 		if lacking == nil {
@@ -212,13 +213,13 @@ var tripodItems = []tripodItem{
 	}},
 	{"21", partResults, "Patients and events in each analysis", both,
 		always(answered, "", inFile("tables/metrics.arrow"), inSection("metrics"))},
-	{"22", partResults, "The whole model, for others to use", development, func(f tripodFacts) tripodAnswer {
+	{"22", partResults, "The whole model, for others to use", development, withClinical(func(f tripodFacts) tripodAnswer {
 		where := []tripodPlace{inConfig("network")}
 		for _, seed := range f.seeds {
 			where = append(where, inFile(strings.TrimPrefix(checkpointDir("", seed), "/")))
 		}
 		return answer(answered, "Layers in the config, weights in the checkpoints; `hounsfield predict` scores new patients with them.", where...)
-	}},
+	}, "The clinical models by their coefficients.", inFile("tables/clinical_models.arrow"))},
 	{"23a", partResults, "Performance with intervals, in groups of people too", both, func(f tripodFacts) tripodAnswer {
 		return answer(inPart, "Each number with n, deaths and its interval, where there is one; not by sex or age.", append([]tripodPlace{inSection("metrics"), f.figure("roc"), f.figure("kaplan-meier")}, f.analyses...)...)
 	}},

@@ -66,7 +66,7 @@ func TestTripodAnswers(t *testing.T) {
 		{source: SourcePublished, cohorts: 3, train: 9, treatment: "radiotherapy", licence: "some", rivals: true, pooled: true, analyses: []tripodPlace{{text: "Rivals", link: "#r", path: "report.html#r"}}},
 		{source: SourceReplication, cohorts: 2, treatment: "radiotherapy", licence: "some", figures: figures},
 		{source: SourcePrepared, trained: true, cohorts: 2, train: 9, seeds: []int64{7}, figures: figures, licence: "some"},
-		{source: SourcePrepared, trained: true, cohorts: 1, train: 9, seeds: []int64{7}, treatment: "radiotherapy", licence: "some", metrics: []string{"calibration_slope", "net_benefit"}},
+		{source: SourcePrepared, trained: true, cohorts: 1, train: 9, seeds: []int64{7}, treatment: "radiotherapy", licence: "some", clinical: true, metrics: []string{"calibration slope", "net benefit at 0.5"}},
 	} {
 		for _, item := range tripodItems {
 			a := f.answerTo(item)
@@ -199,5 +199,29 @@ func TestTripodOfRun(t *testing.T) {
 	// The volumes are those of the cubes.
 	if v := one(t, rows, "tumour_volume", "", "test"); v.n != 16 || v.missing != 0 || !(v.low > 100 && v.high < 60000) {
 		t.Errorf("tumour volumes of the test role: %+v", v)
+	}
+}
+
+// What the analysis clinical provides is in the checklist: calibration and clinical
+// utility are judged, and every place is there.
+func TestTripodOfClinical(t *testing.T) {
+	done := run(t, tiny(t, "data.phantom.patients={train: 60, tune: 60, test: 60}", "analyses=[clinical]", "seeds=[1]", "training.max_epochs=1"), tinyEnv(t))
+	checkTripod(t, done)
+	list, err := table.Read(filepath.Join(done.Dir, "tables/tripod.arrow"), tripodSchema(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, item := range list.Strings("item") {
+		where := list.Strings("where")[k] + list.Strings("also")[k]
+		switch item {
+		case "12e":
+			if list.Strings("answer")[k] != answered || !strings.Contains(where, "#clinical") {
+				t.Errorf("item 12e: %s, %s, %s", list.Strings("answer")[k], where, list.Strings("remark")[k])
+			}
+		case "10", "11", "22":
+			if !strings.Contains(where, "tables/clinical") {
+				t.Errorf("item %s: %s", item, where)
+			}
+		}
 	}
 }

@@ -131,11 +131,21 @@ type step struct {
 	check func(Settings) error
 	// files are what it reads besides the cohort, to be hashed as inputs of the run. May be nil.
 	files func(Settings) []string
+	// ready looks before training whether the patients at hand have what is needed; outcomes
+	// and scores are not known then. May be nil.
+	ready func(*Input) error
 	run   func(context.Context, *Input) (*Result, error)
 }
 
 // steps are the analyses by name.
-var steps = map[string]step{}
+var steps = map[string]step{
+	clinicalName:    clinicalStep,
+	tissueName:      tissueStep,
+	activationName:  activationStep,
+	geneSetsName:    geneSetsStep,
+	interReaderName: interReaderStep,
+	testRetestName:  testRetestStep,
+}
 
 // Names are the analyses there are, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(steps)) }
@@ -153,6 +163,19 @@ func Needs(name string) (images, networks bool) {
 func Check(name string, s Settings) error {
 	if check := steps[name].check; check != nil {
 		return check(s)
+	}
+	return nil
+}
+
+// Ready looks before training whether the patients at hand have what an analysis needs, so
+// that its lack is told before the hours and not after. Errors: as those of Run.
+func Ready(name string, in *Input) error {
+	st := steps[name]
+	switch {
+	case st.ready != nil:
+		return st.ready(in)
+	case st.needs.images && in.Images == nil:
+		return &UnfitError{Analysis: name, Lacks: "the patients have cubes and no scans", Next: "prepare them again without --no-volumes"}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ type Settings struct {
 	Activation     Activation     `yaml:"activation"`
 	TissueAblation TissueAblation `yaml:"tissue_ablation"`
 	GeneSets       GeneSets       `yaml:"gene_sets"`
+	Clinical       Clinical       `yaml:"clinical"`
 }
 
 // Defaults are the settings of a config that names none.
@@ -18,5 +19,6 @@ func Defaults() Settings {
 		Activation:     defaultActivation(),
 		TissueAblation: defaultTissueAblation(),
 		GeneSets:       defaultGeneSets(),
+		Clinical:       defaultClinical(),
 	}
 }

@@ -1,6 +1,7 @@
 package figure
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -430,5 +431,39 @@ func TestFlowShapes(t *testing.T) {
 				t.Errorf("%s: end %q is not drawn", name, e.Name)
 			}
 		}
+	}
+}
+
+func TestTrendRefusals(t *testing.T) {
+	for want, change := range map[string]func(*TrendPlot){
+		"Series is empty":      func(p *TrendPlot) { p.Series = nil },
+		"Points is empty":      func(p *TrendPlot) { p.Series[1].Points = nil },
+		"Points[1] is NaN":     func(p *TrendPlot) { p.Series[0].Points[1].Value = math.NaN() },
+		"At[2] is 1 after 3":   func(p *TrendPlot) { p.Series[0].Points[2].At = 1 },
+		"Lines[0] is +Inf":     func(p *TrendPlot) { p.Lines[0].At = math.Inf(1) },
+		"lies outside its int": func(p *TrendPlot) { p.Series[0].Points[0].Low = 0.9 },
+	} {
+		p := widths()
+		change(&p)
+		_, err := Trend(p)
+		var refused *InputError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}
+
+// Points stand where their numbers are: higher estimates higher, later ones further right.
+func TestTrendPlacesPoints(t *testing.T) {
+	svg, err := Trend(TrendPlot{X: "mm", Y: "AUC", Series: []TrendSeries{{"one", []TrendPoint{{0, Estimate{Value: 0.6}}, {5, Estimate{Value: 0.8}}, {10, Estimate{Value: 0.7}}}}}})
+	all := mustDraw(t, svg, err)
+	drawn := strings.Join(texts(all), "|")
+	for _, want := range []string{"0", "5", "10", "0.60", "0.80", "one", "mm", "AUC"} {
+		if !strings.Contains("|"+drawn+"|", "|"+want+"|") {
+			t.Errorf("%q is not drawn: %s", want, drawn)
+		}
+	}
+	if got := count(all, "path", "fill:#0072B2"); got != 3 {
+		t.Errorf("%d points drawn, want 3", got)
 	}
 }

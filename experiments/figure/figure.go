@@ -88,7 +88,7 @@ func number(v float64, decimals int) string {
 
 // InputError says which number of which figure cannot be drawn, and what to do about it.
 type InputError struct {
-	Figure  string // roc, kaplan-meier, scores, history, forest, flow, bland-altman or scatter
+	Figure  string // such as roc, kaplan-meier or enrichment
 	Series  string // name of the curve, group, row or step; may be empty
 	Field   string // field of the input struct
 	Index   int    // place in the slice, from 0; -1 where the whole field is meant

@@ -25,9 +25,13 @@ func New(f *os.File) *Progress {
 
 // Say prints one line.
 func (p *Progress) Say(format string, args ...any) {
-	if p != nil {
-		fmt.Fprintf(p.out, format+"\n", args...)
+	if p == nil {
+		return
 	}
+	if p.terminal {
+		fmt.Fprint(p.out, "\r\x1b[K") // a bar that stands there is drawn again below
+	}
+	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
 // Bar counts the steps of one long piece of work.
