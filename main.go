@@ -136,7 +136,9 @@ func prepareCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.Out, "out", "prepared", "folder to write to")
 	cmd.Flags().StringVar(&o.Dataset, "dataset", "nsclc-radiomics", "catalog entry whose ROI rule and cohort name hold")
 	cmd.Flags().StringArrayVar(&o.ROI, "roi", nil, "name of the tumour ROI, in order of preference (default: the catalog entry's rule)")
-	cmd.Flags().BoolVar(&o.NoVolumes, "no-volumes", false, "do not keep the 1 mm volume and mask (60 to 120 MB a patient)")
+	cmd.Flags().StringVar(&o.Repeats, "repeats", "", "whether patients have second scans or several readers: none, scans, or readers=PATTERN for\nthe ROI names with the group (?P<reader>...) (default: the catalog entry's rule)")
+	cmd.Flags().BoolVar(&o.NoVolumes, "no-volumes", false, "do not keep the 1 mm volume and mask (60 to 120 MB a patient); analyses that read scans need them")
+	cmd.Flags().BoolVar(&o.Features, "features", false, "also compute engineered features by IBSI's definitions, with the settings of the study's tables")
 	cmd.Flags().IntVar(&o.Jobs, "jobs", 1, "patients at a time (up to 1 GB of memory each)")
 	return cmd
 }

@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -92,7 +93,8 @@ func Start(ctx context.Context, k Kernel, jupyter, folder string, args ...string
 		cmd := exec.CommandContext(ctx, jupyter, slices.Concat([]string{app.name}, app.own, args)...)
 		cmd.Dir, cmd.Env = folder, k.Env()
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		// An interrupt would make Jupyter ask back; this ends it and its kernels.
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = 10 * time.Second
 		return cmd.Run()
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -36,14 +37,37 @@ func skip(t *testing.T, err error) {
 	}
 }
 
+// checked is the folder of executed notebooks and their runs: one for all tests, so that
+// a run that one of them made is there for the others.
+func checked(t *testing.T) string {
+	t.Helper()
+	out, err := checkedFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+var checkedFolder = sync.OnceValues(func() (string, error) {
+	if kept := os.Getenv("HOUNSFIELD_NOTEBOOKS_OUT"); kept != "" {
+		return kept, nil
+	}
+	return os.MkdirTemp("", "hounsfield-notebooks-")
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if out, err := checkedFolder(); err == nil && os.Getenv("HOUNSFIELD_NOTEBOOKS_OUT") == "" {
+		os.RemoveAll(out)
+	}
+	os.Exit(code)
+}
+
 // TestNotebooks executes every notebook without a browser and compares what it shows.
 // HOUNSFIELD_NOTEBOOKS_OUT keeps the executed copies and their runs.
 func TestNotebooks(t *testing.T) {
 	k, jupyter := installed(t)
-	out := os.Getenv("HOUNSFIELD_NOTEBOOKS_OUT")
-	if out == "" {
-		out = t.TempDir()
-	}
+	out := checked(t)
 	all, err := List(".")
 	if err != nil {
 		t.Fatal(err)

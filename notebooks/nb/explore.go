@@ -1,12 +1,8 @@
 package nb
 
 import (
-	"bytes"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/json"
 	"fmt"
-	"html"
 	"math"
 	"slices"
 	"strings"
@@ -14,8 +10,6 @@ import (
 	"hounsfield/datasets/table"
 )
 
-// The script and the style of an explorer go into the page with it: nothing is fetched,
-// and the page answers without a kernel, also as a saved HTML file.
 var (
 	//go:embed explore.js
 	exploreScript string
@@ -128,8 +122,6 @@ type pagePlot struct {
 func Explore(e Explorer) {
 	p, err := e.page()
 	Check(err)
-	data, err := json.Marshal(p)
-	Check(err)
 	// What is seen without the script, and in a log: the rows picked at first.
 	first, plain := "", ""
 	if e.Title != "" {
@@ -140,13 +132,7 @@ func Explore(e Explorer) {
 		first += g.html()
 		plain += g.plain() + "\n\n"
 	}
-	id := fmt.Sprintf("hnb-%x", sha256.Sum256(data))[:16]
-	var b bytes.Buffer
-	// The attribute keeps JupyterLab from taking the arrow keys of the slider for its own.
-	fmt.Fprintf(&b, `<div class="hnb" data-hnb="%s" data-lm-suppress-shortcuts="true"><style>%s</style><div class="hnb-body">%s</div>`, id, exploreStyle, first)
-	// JSON escapes <, > and &, so that the data cannot end the script element.
-	fmt.Fprintf(&b, `<script type="application/json" class="hnb-data">%s</script><script>%s</script></div>`, data, strings.ReplaceAll(exploreScript, "HNB_ID", html.EscapeString(id)))
-	show(output{html: b.String(), plain: strings.TrimRight(plain, "\n")})
+	show(output{html: widget(p, exploreStyle, exploreScript, first), plain: strings.TrimRight(plain, "\n")})
 }
 
 // staticRows is how many rows of a panel stand there without the script.

@@ -2,15 +2,33 @@ package nb
 
 import (
 	"encoding/base64"
+	"fmt"
 	"html"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+
+	"hounsfield/experiments"
 )
 
 // Figure shows an SVG file of a run folder.
 func Figure(file, caption string) {
 	SVG(Must(os.ReadFile(file)), caption)
+}
+
+// Figures shows all figures of a run folder whose names begin with a word, such as
+// test-retest, in the order of their names. None is an error.
+func Figures(done *experiments.Done, word string) {
+	found := Must(filepath.Glob(File(done, "figures", word+"*.svg")))
+	if len(found) == 0 {
+		Check(fmt.Errorf("the run in %s has no figure whose name begins with %q; it may lack the analysis (analyses: in its config)", done.Dir, word))
+	}
+	slices.Sort(found)
+	for _, file := range found {
+		Figure(file, "")
+	}
 }
 
 // SVG shows a drawing. It is embedded as a picture, so that two drawings on one page

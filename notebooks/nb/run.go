@@ -121,6 +121,14 @@ func Need(datasets ...string) {
 	}
 }
 
+// Data is a place in the data folder of a public data set, which must be here (see [Need]).
+func Data(dataset string, parts ...string) string {
+	Need(dataset)
+	dir, _, err := catalog.Locate(Must(catalog.Load(dataset)), "")
+	Check(err)
+	return filepath.Join(append([]string{dir, dataset}, parts...)...)
+}
+
 // leave ends the cell as if it had reached its end; replaced in tests.
 var leave = func() {
 	if gonbui.IsNotebook {

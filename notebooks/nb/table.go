@@ -2,18 +2,15 @@ package nb
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"html"
+	"io/fs"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/ipc"
 
 	"hounsfield/datasets/table"
 )
@@ -32,7 +29,7 @@ const (
 	defaultDigits = 4
 )
 
-// Table shows a table of a run folder (.arrow), with units in the heads and
+// Table shows a table of a run folder (.arrow or .parquet), with units in the heads and
 // what is known of the columns folded below. Numbers are rounded for the eye; the file
 // has them whole.
 func Table(file string, v View) {
@@ -50,33 +47,13 @@ func Read(file string) *table.Table {
 	return Must(readTable(file))
 }
 
-// readTable reads an Arrow file whatever its columns are. Package table reads against a
-// declared schema, of one column at least, so the first is declared as the file has it.
+// readTable reads a table file whatever its columns are.
 func readTable(file string) (*table.Table, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("%w; the cell that runs the experiment writes it", err)
+	t, err := table.ReadAny(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w; the cell that runs the experiment writes it", err)
 	}
-	defer f.Close()
-	r, err := ipc.NewFileReader(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s is no Arrow file: %w; name one in the tables folder of a run", file, err)
-	}
-	defer r.Close()
-	field := r.Schema().Field(0)
-	meta := field.Metadata.ToMap()
-	first := table.Column{Name: field.Name, Nullable: true, Unit: meta["unit"], Direction: meta["direction"], Source: meta["source"], Description: meta["description"]}
-	switch field.Type.ID() {
-	case arrow.STRING, arrow.LARGE_STRING:
-		first.Type = table.String
-	case arrow.BOOL:
-		first.Type = table.Bool
-	case arrow.FLOAT32, arrow.FLOAT64:
-		first.Type = table.Float64
-	default:
-		first.Type = table.Int64
-	}
-	return table.Read(file, table.Schema{Name: filepath.Base(file), Columns: []table.Column{first}}, table.Keep)
+	return t, err
 }
 
 // grid is a table as text, ready to be shown.
