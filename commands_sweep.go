@@ -37,7 +37,8 @@ func sweepCommand() *cobra.Command {
 
 All cells are checked before the first is started. A cell is the run that ` + "`hounsfield run`" + ` would make:
 one that is there is not run again, and the same command goes on after a stop or a kill. In Slurm, the
-runs folder, this program and the data must lie where all nodes see them under the same paths.`,
+runs folder, this program and the data must lie where all nodes see them under the same paths, and
+locks must work there (NFS 4, or 3 with its lock service), so that two processes on one run see each other.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := sweep.Load(args[0])

@@ -51,7 +51,7 @@ func commands() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), prepareCommand(), predictCommand(), compareCommand(), verifyCommand(), fetchCommand(), datasetsCommand(),
+	root.AddCommand(runCommand(), sweepCommand(), prepareCommand(), predictCommand(), compareCommand(), verifyCommand(), fetchCommand(), datasetsCommand(),
 		backendsCommand(), setupCommand(), benchCommand(), exportCommand(), importCommand(), notebookCommand(), testCommand())
 	sayUsage(root)
 	return root
@@ -93,7 +93,7 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [EXPERIMENT | CONFIG.yaml]",
 		Short: "Run an experiment, or go on with one that was stopped (default: phantom)",
-		Long:  fmt.Sprintf("Run an experiment: a shipped one %v, a YAML file that holds what differs from the\ndefault, or the config.yaml of an earlier run.", experiments.Shipped()),
+		Long:  fmt.Sprintf("Run an experiment: a shipped one %v, a YAML file that holds what differs from the\ndefault, or the config.yaml of an earlier run.\n\nAnalyses that a config can name (analyses: [...]):\n%s", experiments.Shipped(), experiments.AnalysesHelp()),
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := "phantom"

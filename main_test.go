@@ -13,7 +13,7 @@ import (
 
 // Every verb explains itself, and wrong words are errors that name them.
 func TestCommandLine(t *testing.T) {
-	verbs := []string{"run", "prepare", "predict", "compare", "verify", "fetch", "datasets", "backends", "setup", "bench", "export", "import", "notebook", "test"}
+	verbs := []string{"run", "sweep", "prepare", "predict", "compare", "verify", "fetch", "datasets", "backends", "setup", "bench", "export", "import", "notebook", "test"}
 	for _, verb := range verbs {
 		cmd, _, err := commands().Find([]string{verb})
 		if err != nil || cmd.Name() != verb || cmd.Short == "" {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/prepare"
@@ -27,6 +28,19 @@ const analysisComparison = "forest_comparison"
 // analysisNames are the analyses that a config can name, sorted.
 func analysisNames() []string {
 	return slices.Sorted(slices.Values(append(analysis.Names(), analysisComparison)))
+}
+
+// AnalysesHelp lists the analyses, a line each.
+func AnalysesHelp() string {
+	var lines []string
+	for _, name := range analysisNames() {
+		words := analysis.Words(name)
+		if name == analysisComparison {
+			words = "how forests, tumour size and clinical parameters predict beside the network"
+		}
+		lines = append(lines, fmt.Sprintf("  %-18s %s", name, words))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // validateAnalyses checks the names of analyses, that the cohort can have what they need,

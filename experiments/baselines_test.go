@@ -19,7 +19,7 @@ func TestBaselinesOnPreparedPatients(t *testing.T) {
 	if os.Getenv(catalog.MirrorVariable) == "" {
 		t.Skip("HOUNSFIELD_MIRROR is not set: the clinical table is not here")
 	}
-	names := make([]string, 160)
+	names := make([]string, 110)
 	for i := range names {
 		names[i] = fmt.Sprintf("LUNG1-%03d", i+1)
 	}
@@ -41,7 +41,7 @@ func TestBaselinesOnPreparedPatients(t *testing.T) {
 	if err != nil || !slices.Contains(measures.Strings("metric"), "hazard ratio") {
 		t.Errorf("measures of clinical: %v", err)
 	}
-	if !slices.ContainsFunc(done.Findings, func(s string) bool { return strings.Contains(s, "beside age,") }) {
+	if !slices.ContainsFunc(done.Findings, func(s string) bool { return strings.Contains(s, "beside age") }) {
 		t.Errorf("findings %q", done.Findings)
 	}
 }

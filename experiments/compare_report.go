@@ -79,6 +79,26 @@ func (c comparisonOfRuns) names() []string {
 	return out
 }
 
+// label is a run's name in a figure, where room is short: its experiment, or the folder where
+// two runs share one.
+func (c comparisonOfRuns) label(name string) string {
+	short, shared := name, 0
+	for _, r := range c.runs {
+		if r.name == name {
+			short = r.manifest.Experiment
+		}
+	}
+	for _, r := range c.runs {
+		if r.manifest.Experiment == short {
+			shared++
+		}
+	}
+	if shared > 1 {
+		return name
+	}
+	return short
+}
+
 // columns are a first one and one for each run.
 func (c comparisonOfRuns) columns(first string) []report.Column {
 	out := []report.Column{{Title: first}}
@@ -97,7 +117,7 @@ func (c comparisonOfRuns) aucFigure() (*report.Figure, error) {
 		}
 		for i, m := range r.by {
 			if m != nil {
-				plot.Rows = append(plot.Rows, figure.ForestRow{Group: r.role + " role, " + m.ScoredBy, Name: c.runs[i].name, Estimate: estimateOf(*m), N: m.N})
+				plot.Rows = append(plot.Rows, figure.ForestRow{Group: r.role + " role, " + m.ScoredBy, Name: c.label(c.runs[i].name), Estimate: estimateOf(*m), N: m.N})
 			}
 		}
 	}
@@ -110,13 +130,13 @@ func (c comparisonOfRuns) aucFigure() (*report.Figure, error) {
 
 // differenceFigure draws what each run gains over the first; nil where no two share patients.
 func (c comparisonOfRuns) differenceFigure() (*report.Figure, error) {
-	plot := figure.ForestPlot{Title: "Paired differences", Axis: "Difference", Decimals: 3, Lines: []figure.ForestLine{{Name: "none", At: 0}}}
+	plot := figure.ForestPlot{Title: "Paired differences", Axis: "Difference", Decimals: 3, Lines: []figure.ForestLine{{Name: "no difference", At: 0}}}
 	for _, role := range []datasets.Role{datasets.Test, datasets.Tune} {
 		for _, d := range c.paired {
 			if d.role != string(role) || d.lacks != "" {
 				continue
 			}
-			plot.Rows = append(plot.Rows, figure.ForestRow{Group: d.role + " role, less " + d.over, Name: d.of, N: d.found.N,
+			plot.Rows = append(plot.Rows, figure.ForestRow{Group: d.role + " role", Name: c.label(d.of), N: d.found.N,
 				Estimate: figure.Estimate{Value: d.found.Difference, Low: d.found.Low, High: d.found.High}})
 		}
 	}
@@ -124,7 +144,7 @@ func (c comparisonOfRuns) differenceFigure() (*report.Figure, error) {
 		return nil, nil
 	}
 	svg, err := figure.Forest(plot)
-	return &report.Figure{SVG: svg, Caption: report.Text("What each run gains in AUC over " + c.runs[0].name + " on the same patients, with the paired 95% interval (DeLong). Right of the line it separates the dead from the living better.")}, err
+	return &report.Figure{SVG: svg, Caption: report.Text("What each run gains in AUC over " + c.label(c.runs[0].name) + " on the same patients, with the paired 95% interval (DeLong). Right of the line it separates the dead from the living better.")}, err
 }
 
 // measureBlocks are the runs' analyses side by side, a table for each analysis.

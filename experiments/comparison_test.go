@@ -222,11 +222,12 @@ func TestComparisonSaysWhatIsLacking(t *testing.T) {
 	}
 }
 
-// A run of the analysis keeps the rivals' scores with the network's, and its findings.
+// A run of both analyses of baselines keeps the rivals' scores with the network's, and
+// what was found.
 func TestComparisonRun(t *testing.T) {
-	cfg := tiny(t, "data.phantom.patients={train: 30, tune: 24, test: 30}", "analyses=[forest_comparison]", "comparison.trees=50")
+	cfg := tiny(t, "data.phantom.patients={train: 30, tune: 24, test: 60}", "analyses=[forest_comparison, clinical]", "comparison.trees=50", "seeds=[1]")
 	done := run(t, cfg, tinyEnv(t))
-	for _, f := range []string{"tables/forest_comparison.arrow", "tables/forest_comparison.parquet", "tables/comparison.arrow", "figures/comparison.svg"} {
+	for _, f := range []string{"tables/forest_comparison.arrow", "tables/forest_comparison.parquet", "tables/comparison.arrow", "figures/comparison.svg", "tables/clinical.arrow", "tables/clinical_models.arrow", "figures/clinical-stage-score.svg"} {
 		if info, err := os.Stat(filepath.Join(done.Dir, f)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", f, err)
 		}
@@ -249,6 +250,7 @@ func TestComparisonRun(t *testing.T) {
 	if len(done.Findings) == 0 || !strings.Contains(done.Findings[0], "volume") {
 		t.Errorf("findings: %q", done.Findings)
 	}
+	checkTripodOfClinical(t, done)
 	m, err := ReadManifest(done.Dir)
 	if err != nil {
 		t.Fatal(err)

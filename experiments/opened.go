@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,8 +96,14 @@ func (o *Opened) Input(ctx context.Context) (*analysis.Input, error) {
 	if err != nil {
 		return nil, err
 	}
+	env := o.env
+	env.Runs = cmp.Or(env.Runs, filepath.Dir(o.Dir))
+	located, err := locateGeneSets(o.Config, env)
+	if err != nil {
+		return nil, err
+	}
 	in := &analysis.Input{
-		Settings: o.Config.Analysis, Cohort: s.cohort, ScoredBy: s.scoredBy, Truth: s.truth, Cubes: s.cubes, Images: s.images,
+		Settings: located.Analysis, Cohort: s.cohort, ScoredBy: s.scoredBy, Truth: s.truth, Cubes: s.cubes, Images: s.images,
 		Networks: o.Networks, Phantom: s.made, Level: Level, Bootstrap: o.Config.Evaluation.Bootstrap, Seed: o.Config.Evaluation.BootstrapSeed,
 		Jobs: o.env.Jobs, Dir: o.Dir, Mirror: o.env.Mirror, Progress: o.env.Progress,
 	}

@@ -48,7 +48,12 @@ func (e *ConfigError) Error() string {
 // overlay writes the settings of a YAML text over cfg, a pointer to a struct: keys that are absent keep
 // their value, lists are replaced whole. An unknown key or a value of the wrong
 // type is a *ConfigError that names file, line, key and the nearest valid key.
-func overlay(file string, text []byte, cfg any) error {
+func overlay(file string, text []byte, cfg any) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the YAML library stumbles over some texts, such as "seeds: ! 0"
+			err = &ConfigError{File: file, Problem: fmt.Sprintf("cannot be read as YAML (%v); look for a stray sign, such as ! or &", p)}
+		}
+	}()
 	tree, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return yamlError(file, "", err)

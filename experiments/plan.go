@@ -91,6 +91,9 @@ func planRun(cfg Config, env Env, backend Backend) (*planned, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg, err = locateGeneSets(cfg, env); err != nil {
+		return nil, err
+	}
 	inputs := append(src.inputs(), from.inputs()...)
 	training, err := identityOf(trainingOf(cfg), backend)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,6 +47,17 @@ func Prepare(ctx context.Context, o PrepareOptions, w io.Writer) error {
 	if repeats.Kind != prepare.RepeatsNone {
 		fmt.Fprintf(w, "repeats:  %s\n", repeats)
 	}
+	if _, err := os.Stat(o.Folder); err != nil {
+		return fmt.Errorf("%w; name a folder of DICOM files", err)
+	}
+	if err := os.MkdirAll(o.Out, 0o755); err != nil {
+		return fmt.Errorf("cannot make the folder for what is prepared: %w; name a place that can be written to with --out", err)
+	}
+	lock, err := LockFolder(o.Out)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	cfg := Default()
 	var features *radiomics.Settings
 	if o.Features {

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -171,6 +172,16 @@ func TestPreparedScans(t *testing.T) {
 			t.Errorf("%q is not said:\n%s", s, said.String())
 		}
 	}
+	// Not two at a time in one folder.
+	lock, err := LockFolder(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var busy *BusyError
+	if err := Prepare(t.Context(), o, io.Discard); !errors.As(err, &busy) {
+		t.Errorf("in a folder that another process fills: %v", err)
+	}
+	lock.Close()
 	src := &preparedSource{cfg: tiny(t, "data.source=prepared", "data.prepared.imaging="+out)}
 	scans, err := src.scans()
 	if err != nil || len(scans.IDs()) != 1 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -267,6 +268,25 @@ func TestPredict(t *testing.T) {
 	}
 	id := p.Subject(patient).Patient.ID
 	want := all.Float64s("score")[slices.Index(all.Strings("patient_id"), id)]
+	opened, err := OpenRun(done.Dir, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opened.Close()
+	in, err := opened.PatientIn(t.Context(), folder, "nsclc-radiomics", phantom.ROIName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ct, mask, err := in.Images.Scan(t.Context(), 0); err != nil || in.Cohort.Patients[0].ID != id || ct.HU == nil || mask.Count() == 0 || math.Abs(in.Scores[0]-want) > 0.01 {
+		t.Errorf("the patient of the folder is %q with score %v, want %s with %v; %v", in.Cohort.Patients[0].ID, in.Scores[0], id, want, err)
+	}
+	words, scored, err := opened.Verdict(t.Context(), in, id)
+	if err != nil || !strings.Contains(text.String(), strings.SplitN(words[0], ";", 2)[0]) || scored.Float64s("score")[0] != in.Scores[0] {
+		t.Errorf("the verdict %q is not that of predict, or its table; %v", words, err)
+	}
+	if _, err := opened.PatientIn(t.Context(), t.TempDir(), "nsclc-radiomics"); err == nil {
+		t.Error("a folder without a patient gives one")
+	}
 	// DICOM keeps whole HU, so the cubes are up to half a HU apart.
 	if got.Strings("patient_id")[0] != id || !near(got.Float64s("score")[0], want, 2e-3) {
 		t.Errorf("patient %s scored %v from DICOM, %v in the run", got.Strings("patient_id")[0], got.Float64s("score")[0], want)

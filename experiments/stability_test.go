@@ -78,7 +78,7 @@ func TestStabilityRun(t *testing.T) {
 		}
 	}
 	other := tinyEnv(t)
-	other.Jobs = 3
+	other.Jobs, other.Cache = 3, env.Cache
 	if d := differing(t, done.Dir, run(t, small, other).Dir); d != nil {
 		t.Errorf("a run with other workers differs in %v", d)
 	}

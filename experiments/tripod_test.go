@@ -204,8 +204,8 @@ func TestTripodOfRun(t *testing.T) {
 
 // What the analysis clinical provides is in the checklist: calibration and clinical
 // utility are judged, and every place is there.
-func TestTripodOfClinical(t *testing.T) {
-	done := run(t, tiny(t, "data.phantom.patients={train: 60, tune: 60, test: 60}", "analyses=[clinical]", "seeds=[1]", "training.max_epochs=1"), tinyEnv(t))
+func checkTripodOfClinical(t *testing.T, done *Done) {
+	t.Helper()
 	checkTripod(t, done)
 	list, err := table.Read(filepath.Join(done.Dir, "tables/tripod.arrow"), tripodSchema(), nil)
 	if err != nil {

@@ -86,6 +86,7 @@ func Start(ctx context.Context, k Kernel, jupyter, folder string, args ...string
 		// Lab asks its makers for news and updates unless it is told not to.
 		{"lab", []string{"--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"}},
 		{"notebook", nil},
+		{"nbclassic", nil},
 	} {
 		if exec.CommandContext(ctx, jupyter, app.name, "--version").Run() != nil {
 			continue

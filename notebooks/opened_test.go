@@ -21,6 +21,7 @@ import (
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // served starts Jupyter as `hounsfield notebook` does, on a copy of the notebooks, and
@@ -188,6 +189,7 @@ window.jupyterapp.shell.activateById(panel().id); // a command is for the notebo
 await window.jupyterapp.commands.execute("notebook:run-all-cells");
 const cells = () => panel().content.model.sharedModel.cells.filter((c) => c.cell_type === "code");
 await until("the cells", () => cells().every((c) => c.execution_count > 0));
+await panel().context.save(); // or leaving the page would ask
 await until("the widgets", () => [...document.querySelectorAll(".hnb")].every((w) => w.hasAttribute("data-ready")));
 return cells().flatMap((c) => c.outputs).filter((o) => o.output_type === "error").map((o) => o.evalue);`)
 	if len(failed) > 0 {
@@ -248,6 +250,46 @@ func TestOpenedInABrowser(t *testing.T) {
 	address := served(t, k, jupyter)
 	ctx, s := tab(t, address)
 
+	t.Run("02-one-patient", func(t *testing.T) {
+		opened(t, ctx, address, "02-one-patient.ipynb")
+		page[bool](t, ctx, `return await until("the slices", () => document.querySelectorAll(".hnb[data-shown]").length === 3);`)
+		if n := drawn(t, ctx, "02-one-patient.ipynb"); n != 9 {
+			t.Errorf("%d planes, not three for each of scan, cube and activation", n)
+		}
+		got := page[[]string](t, ctx, `
+const viewer = document.querySelectorAll(".hnb")[2], planes = [...viewer.querySelectorAll(".hnb-planes section")];
+const pictures = () => planes.map((p) => p.querySelector("canvas").toDataURL());
+const said = [], changed = (what, before) => said.push(what + ": " + pictures().map((p, k) => p !== before[k]).join(" "));
+let before = pictures();
+const slider = planes[0].querySelector("input");
+set(slider, Number(slider.value) + 9, "input"); // the other planes show where it is
+changed("slider", before);
+before = pictures();
+set(viewer.querySelector(".hnb-controls input[type=range]"), 90, "input");
+changed("opacity", before);
+before = pictures();
+set(viewer.querySelectorAll("select")[1], 4, "change");
+changed("another map", before);
+said.push("scale: " + /log-odds/.test(viewer.querySelector(".hnb-key").textContent));
+before = pictures();
+set(viewer.querySelector("select"), 1, "change");
+changed("window", before);
+return said;`)
+		want := []string{"slider: true true true", "opacity: true true true", "another map: true true true", "scale: true", "window: true true true"}
+		if !slices.Equal(got, want) {
+			t.Errorf("the page says %q, not %q", got, want)
+		}
+		// With the keys of a user: the focus on a slider, then arrows, which Lab must not take.
+		page[bool](t, ctx, `document.querySelectorAll(".hnb")[0].querySelector(".hnb-planes input").focus(); return true;`)
+		status := `return document.querySelectorAll(".hnb")[0].querySelector("[role=status]").textContent;`
+		before := page[string](t, ctx, status)
+		if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.ArrowRight), chromedp.KeyEvent(kb.ArrowRight)); err != nil {
+			t.Fatal(err)
+		}
+		if after := page[string](t, ctx, status); after == before {
+			t.Errorf("the arrow keys do not move the slice: %s", after)
+		}
+	})
 	t.Run("08-compare-ablations", func(t *testing.T) {
 		opened(t, ctx, address, "08-compare-ablations.ipynb")
 		if n := drawn(t, ctx, "08-compare-ablations.ipynb"); n < 3 {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -43,6 +44,9 @@ func (o Options) write(ctx context.Context, p *Prepared, folder string, of *row)
 	dir := filepath.Join(o.Out, filepath.FromSlash(folder))
 	fail := func(err error) (*row, error) { return nil, &WriteError{Patient: p.PatientID, Err: err} }
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fail(err)
+	}
+	if err := removeUnfinished(dir, "cube.nii.gz", "qc.png", "ct_1mm.nii.gz", "mask_1mm.nii.gz"); err != nil {
 		return fail(err)
 	}
 	r := newRow(p)
@@ -95,6 +99,23 @@ func (o Options) write(ctx context.Context, p *Prepared, folder string, of *row)
 	}
 	p.Cube.HU = nil
 	return r, context.Cause(ctx)
+}
+
+// removeUnfinished takes away the temporary files of the named ones, which a process that
+// was killed has left.
+func removeUnfinished(dir string, names ...string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(e.Name(), "."+name) }) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // release lets go of voxels, which the row of a patient no longer needs. Left to

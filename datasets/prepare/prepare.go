@@ -184,6 +184,9 @@ func (o Options) removeTables() error {
 			return &WriteError{Err: err}
 		}
 	}
+	if err := removeUnfinished(o.Out, tableFiles...); err != nil {
+		return &WriteError{Err: err}
+	}
 	return nil
 }
 

@@ -429,8 +429,17 @@ func TestStoppedRerun(t *testing.T) {
 	if _, err := ReadImaging(o.Out); !errors.As(err, &none) || !strings.Contains(err.Error(), "was stopped") {
 		t.Errorf("error %v", err)
 	}
-	// One that could not even begin leaves everything.
+	// What a process that was killed had not finished is gone with the next run.
+	for _, name := range []string{"P1/.cube.nii.gz123", "P1/.qc.png456", ".imaging.arrow789"} {
+		if err := os.WriteFile(filepath.Join(o.Out, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	run(t, o)
+	if again := contents(t, o.Out); !maps.Equal(again, whole) {
+		t.Errorf("files %q, at first %q", slices.Sorted(maps.Keys(again)), slices.Sorted(maps.Keys(whole)))
+	}
+	// One that could not even begin leaves everything.
 	gone := o
 	gone.Root = filepath.Join(root, "none")
 	if _, err := Run(t.Context(), gone); err == nil || !maps.Equal(contents(t, o.Out), whole) {

@@ -30,7 +30,7 @@ type shown struct {
 	looked      []pointed
 }
 
-// panelPixels is the edge of a panel of the pictures.
+// activationPanel is the edge of a panel of the pictures, pixels.
 const activationPanel = 150
 
 // show makes the maps of the patients who are shown and writes them below the run's folder.
@@ -52,7 +52,7 @@ func (a *activation) show(ctx context.Context) ([]shown, error) {
 		}
 		s := shown{row: row, why: why[k], score: e.Score, odds: e.LogOdds, change: e.change, gap: e.gap, folder: path.Join(activationName, fileName(e.Patient))}
 		var b bytes.Buffer
-		if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, e.Picture(activationPanel)); err != nil {
+		if err := png.Encode(&b, e.Picture(activationPanel)); err != nil {
 			return nil, err
 		}
 		s.picture = b.Bytes()
@@ -246,7 +246,7 @@ func (a *activation) figures(measures []Measure, sane []randomised) ([]Figure, e
 			return nil, err
 		}
 		out = append(out, Figure{Name: "activation-pointing", SVG: svg,
-			Caption: "Share of patients whose map has its largest size in the region. Chance is the region's share of the cube. A map that always points to the middle of the cube does well too, because the cube is cut around the tumour: a method says more than that only where it lies above both."})
+			Caption: "Share of patients whose map has its largest size in the region. Chance is the region's share of the cube; for Grad-CAM, which has values in the middle only, it is higher (see the table). A map that always points to the middle of the cube does well too, because the cube is cut around the tumour: a method says more than that only where it lies above both."})
 	}
 	trend := figure.TrendPlot{Title: "Maps of randomised networks", X: "layers with random weights, from the logits down", Y: "rank correlation with the trained network's",
 		Lines: []figure.ForestLine{{Name: "bound at the deepest", At: a.settings.Sanity.Bound}}}

@@ -20,7 +20,7 @@ func (a *activation) section(pictures []shown, measures []Measure, sample int, f
 	for _, f := range figures {
 		blocks = append(blocks, f.Block())
 	}
-	blocks = append(blocks, a.methodsTable(measures, sample))
+	blocks = append(blocks, a.pointingTable(measures, sample), a.checkTable(measures))
 	if len(pictures) > 0 {
 		blocks = append(blocks, report.Subheading("Maps of single patients"), report.Text(fmt.Sprintf(
 			"Axial, coronal and sagittal planes through the tumour's centre, the contour in light blue. Yellow raises the risk of death, dark blue lowers it; a scale ends at the size that one voxel in 200 of that map exceeds, so colours of two patients cannot be compared. The same maps lie as NIfTI files beside the scan's own voxels in the folder %s of the run.", activationName)))
@@ -129,50 +129,57 @@ func (a *activation) extremes(measures []Measure, region string) (best, worst Me
 	return best, worst
 }
 
-// methodsTable has a row for each method.
-func (a *activation) methodsTable(measures []Measure, sample int) report.Table {
+// words are a measure with its interval, empty where there is none.
+func words(measures []Measure, name, group string) string {
+	if m, ok := measured(measures, name, group); ok {
+		return m.words()
+	}
+	return ""
+}
+
+// pointingTable has a row for each region and method.
+func (a *activation) pointingTable(measures []Measure, sample int) report.Table {
 	t := report.Table{
-		Caption: report.Text(fmt.Sprintf("Each method, with %.0f%% intervals: where its maps point and how much of them lies there (%s), and whether they depend on what the networks learned (%s).",
-			100*a.Level, plural(sample, "patient"), plural(min(a.settings.Sanity.Patients, len(a.scored())), "patient"))),
-		Columns: []report.Column{{Title: "Method"}},
-		Files:   []string{"tables/" + activationName + ".arrow", "tables/" + activationName + ".parquet", "tables/" + activationPatients + ".arrow", "tables/" + activationSanity + ".arrow"},
-		Note:    report.Text("p of the pointing game is one-sided against a point anywhere in the cube. The check compares the sizes of maps by rank; its curve is in the figure."),
+		Caption: report.Text(fmt.Sprintf("Where the maps point, and how much of them lies there, in %s, with %.0f%% intervals.", plural(sample, "patient"), 100*a.Level)),
+		Columns: []report.Column{{Title: "Region"}, {Title: "Method"}, {Title: "Points inside", Number: true}, {Title: "Chance", Number: true}, {Title: "p", Number: true}, {Title: "Map inside", Number: true}},
+		Files:   []string{"tables/" + activationName + ".arrow", "tables/" + activationName + ".parquet", "tables/" + activationPatients + ".arrow"},
+		Note:    report.Text("Chance is the share of the region among the voxels where a map can have values: all of the cube, for Grad-CAM those in the middle where the layer has positions. p is one-sided against it."),
 	}
-	for _, r := range a.regionNames() {
-		t.Columns = append(t.Columns, report.Column{Title: "Points into the " + r, Number: true}, report.Column{Title: "p", Number: true}, report.Column{Title: "Inside the " + r, Number: true})
-	}
-	for _, c := range []string{"Like the untrained network's", "Like another seed's", "Check"} {
-		t.Columns = append(t.Columns, report.Column{Title: c, Number: c != "Check"})
-	}
-	text := func(name, group string) string {
-		if m, ok := measured(measures, name, group); ok {
-			return m.words()
-		}
-		return ""
-	}
-	for _, by := range append(a.settings.names(), byCentre) {
-		cells := []string{methodTitle(by)}
-		for _, r := range a.regionNames() {
-			p := ""
-			if m, ok := measured(measures, pointingGame, by+", "+r); ok && m.P.Valid {
-				p = strings.TrimPrefix(strings.TrimPrefix(figure.PValue(m.P.V), "p = "), "p ")
+	for _, region := range a.regionNames() {
+		for _, by := range append(a.settings.names(), byCentre) {
+			group := by + ", " + region
+			game, ok := measured(measures, pointingGame, group)
+			if !ok {
+				continue
 			}
-			cells = append(cells, text(pointingGame, by+", "+r), p, text(energyInside, by+", "+r))
+			chance, _ := measured(measures, regionShare, group)
+			p := strings.TrimPrefix(strings.TrimPrefix(figure.PValue(game.P.V), "p = "), "p ")
+			t.Rows = append(t.Rows, report.Row{Cells: report.Cells(region, methodTitle(by), game.words(), chance.text(), p, words(measures, energyInside, group))})
 		}
-		check := ""
-		if m, ok := measured(measures, sanityPass, by); ok {
-			check = "passed"
-			if m.Value == 0 {
-				check = "FAILED"
-			}
+	}
+	return t
+}
+
+// checkTable has a row for each method.
+func (a *activation) checkTable(measures []Measure) report.Table {
+	t := report.Table{
+		Caption: report.Text(fmt.Sprintf("Whether the maps depend on what the networks learned: how alike the sizes of two maps are by rank (Spearman) and by structure (SSIM), with %.0f%% intervals.", 100*a.Level)),
+		Columns: []report.Column{{Title: "Method"}, {Title: "Check"}, {Title: "n", Number: true}, {Title: "All weights random, rank", Number: true}, {Title: "SSIM", Number: true}, {Title: "Another seed's network, rank", Number: true}},
+		Files:   []string{"tables/" + activationSanity + ".arrow"},
+		Note:    report.Text(fmt.Sprintf("The check fails where the rank correlation with the maps of random weights (%d draws) is above %g on average. Another seed's network learned the same cohort: a map that is no more like that one's than like a random one's says little of what was learned.", a.settings.Sanity.Draws, a.settings.Sanity.Bound)),
+	}
+	for _, m := range a.methods {
+		pass, ok := measured(measures, sanityPass, m.name)
+		check := "passed"
+		switch {
+		case !ok:
+			check = "maps empty"
+		case pass.Value == 0:
+			check = "FAILED"
 		}
-		t.Rows = append(t.Rows, report.Row{Cells: report.Cells(append(cells, text(randomRank, by), text(seedRank, by), check)...), Strong: check == "FAILED"})
+		t.Rows = append(t.Rows, report.Row{Strong: check == "FAILED", Cells: report.Cells(m.title, check, fmt.Sprint(pass.N),
+			words(measures, randomRank, m.name), words(measures, randomSSIM, m.name), words(measures, seedRank, m.name))})
 	}
-	chance := []string{"chance"}
-	for _, r := range a.regionNames() {
-		chance = append(chance, text(regionShare, byCentre+", "+r), "", text(regionShare, byCentre+", "+r))
-	}
-	t.Rows = append(t.Rows, report.Row{Cells: report.Cells(append(chance, "", "", "")...)})
 	return t
 }
 

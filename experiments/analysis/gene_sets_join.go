@@ -127,7 +127,6 @@ func (x *expressed) patients(in *Input, j *joined, usable func(patient int) stri
 			j.patients, columns = append(j.patients, i), append(columns, c)
 		}
 	}
-	var strangers []string
 	for c, id := range ids {
 		sample := x.matrix.Samples[c]
 		switch {
@@ -139,7 +138,6 @@ func (x *expressed) patients(in *Input, j *joined, usable func(patient int) stri
 			continue
 		}
 		j.strangers++
-		strangers = append(strangers, sample)
 	}
 	if asked == 0 {
 		return nil, unfitGenes("choose another analysis.gene_sets.role", "the cohort has no patient in the role %s", s.Role)

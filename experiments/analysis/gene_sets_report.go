@@ -15,7 +15,7 @@ import (
 // How much of a long list of sets figures and the report's table show, at each end.
 const (
 	setsInOverview = 12
-	setsInTable    = 15
+	setsInTable    = 10
 	setsAsCurves   = 3 // more where more were found and are few
 )
 
@@ -262,6 +262,9 @@ func (f *geneFindings) section(figures []Figure) report.Section {
 	if f.beside != nil {
 		blocks = append(blocks, f.concordanceBlocks(figures)...)
 	}
+	if edges := f.leadingEdges(); edges != nil {
+		blocks = append(blocks, report.Folded{Title: "Leading edges of the sets found", Blocks: []report.Block{edges}})
+	}
 	return report.Section{ID: "gene-sets", Title: "Gene sets", Blocks: append(blocks, report.Folded{Title: "How the sets were tested", Blocks: []report.Block{f.method()}})}
 }
 
@@ -311,8 +314,8 @@ func (f *geneFindings) setsTable() report.Table {
 	all := f.byNES()
 	shown, gap := bothEnds(all, setsInTable)
 	t := report.Table{
-		Caption: report.Text(fmt.Sprintf("Sets by NES, %d of %d tested. Both definitions of the false discovery rate; the one of %s decides here. Leading edge: the genes that make the enrichment score, the first three by name.", len(shown), len(f.result.Sets), f.settings.fdrWords())),
-		Columns: []report.Column{{Title: "Set"}, {Title: "Genes", Number: true}, {Title: "ES", Number: true}, {Title: "NES", Number: true}, {Title: "p", Number: true}, {Title: "FDR, Broad", Number: true}, {Title: "FDR, BH", Number: true}, {Title: "Leading edge"}},
+		Caption: report.Text(fmt.Sprintf("Sets by NES, %d of %d tested. Both definitions of the false discovery rate; the one of %s decides here. Edge: genes in the leading edge, those that make the enrichment score.", len(shown), len(f.result.Sets), f.settings.fdrWords())),
+		Columns: []report.Column{{Title: "Set"}, {Title: "Genes", Number: true}, {Title: "ES", Number: true}, {Title: "NES", Number: true}, {Title: "p", Number: true}, {Title: "FDR, Broad", Number: true}, {Title: "FDR, BH", Number: true}, {Title: "Edge", Number: true}},
 		Files:   []string{"tables/" + enrichmentTable + ".arrow", "tables/" + enrichmentTable + ".parquet", "tables/" + leadingEdgeTable + ".arrow", "tables/" + geneRanksTable + ".arrow"},
 	}
 	for i, s := range shown {
@@ -320,15 +323,32 @@ func (f *geneFindings) setsTable() report.Table {
 			t.Rows = append(t.Rows, report.Row{Cells: report.Cells(fmt.Sprintf("%d sets between", len(all)-len(shown)), "", "", "", "", "", "", "")})
 		}
 		t.Rows = append(t.Rows, report.Row{Strong: f.settings.found(s), Cells: report.Cells(s.Name, fmt.Sprint(s.Size), fmt.Sprintf("%.2f", s.ES), fmt.Sprintf("%.2f", s.NES),
-			fmt.Sprintf("%.2g", s.P), rateText(s.Q), rateText(s.BH), fmt.Sprintf("%d: %s", len(s.LeadingEdge), few(s.LeadingEdge)))})
+			fmt.Sprintf("%.2g", s.P), rateText(s.Q), rateText(s.BH), fmt.Sprint(len(s.LeadingEdge)))})
 	}
 	return t
+}
+
+// leadingEdges name the first genes of the sets found, the end of the ranking first.
+func (f *geneFindings) leadingEdges() report.List {
+	const genes = 12
+	var list report.List
+	found := slices.DeleteFunc(f.byNES(), func(s enrichment.SetResult) bool { return !f.settings.found(s) })
+	shown, _ := bothEnds(found, setsInTable)
+	for _, s := range shown {
+		names, rest := s.LeadingEdge, ""
+		if len(names) > genes {
+			names, rest = names[:genes], fmt.Sprintf(" and %d more", len(names)-genes)
+		}
+		list = append(list, report.Paragraph{{Text: s.Name + ": ", Strong: true}, {Text: strings.Join(names, ", ") + rest}})
+	}
+	return list
 }
 
 func (f *geneFindings) concordanceBlocks(figures []Figure) []report.Block {
 	c := f.beside
 	t := report.Table{Caption: report.Text(fmt.Sprintf("This run beside %s (%s).", c.beside.name, c.beside.settings)),
 		Columns: []report.Column{{Title: "Figure"}, {Title: "n", Number: true}, {Title: "Value", Number: true}, {Title: "95% CI", Number: true}, {Title: "p", Number: true}, {Title: "How"}},
+		Note:    report.Text("Where most sets say nothing in either cohort, the correlation over all of them is low, however well those agree that say something."),
 		Files:   []string{"tables/" + concordanceTable + ".arrow", "tables/" + geneSetsName + ".arrow"}}
 	for _, m := range c.measures() {
 		ci, p := "", ""
@@ -351,6 +371,16 @@ func (f *geneFindings) concordanceBlocks(figures []Figure) []report.Block {
 	return append(out, t)
 }
 
+// lonely is the least false discovery rate, by Benjamini and Hochberg, that a set could have
+// if no other came near it.
+func (f *geneFindings) lonely() float64 {
+	least := math.Inf(1)
+	for _, s := range f.result.Sets {
+		least = min(least, float64(len(f.result.Sets))/float64(s.SameSide+1))
+	}
+	return least
+}
+
 func (f *geneFindings) method() report.List {
 	var list report.List
 	say := func(format string, args ...any) { list = append(list, report.Text(fmt.Sprintf(format, args...))) }
@@ -370,6 +400,9 @@ func (f *geneFindings) method() report.List {
 	}
 	for _, r := range f.result.Rules {
 		say("%s: %s.", strings.ToUpper(r.Item[:1])+r.Item[1:], r.Text)
+	}
+	if most := f.lonely(); most >= fdrLimit && f.settings.FDR == fdrBH {
+		say("With %d permutations no p is small enough for a set that stood alone among %d: its false discovery rate would be %.2g at least. More permutations reach further.", f.settings.Permutations, len(f.result.Sets), most)
 	}
 	say("A set is found where the false discovery rate of %s is below %.2f.", f.settings.fdrWords(), fdrLimit)
 	say("Random genes are independent, genes of a set are not: p and FDR rank the sets and say little about new patients. A second cohort does.")

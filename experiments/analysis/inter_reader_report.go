@@ -60,7 +60,7 @@ func (t *interReader) addReaders(r *Result, f *readerFindings) error {
 	blocks := []report.Block{
 		report.Subheading("Readers"),
 		report.Text(fmt.Sprintf("%s of %s have contours of %s besides the reference, which is the contour that the run used; %d of them have all.",
-			plural(len(t.scored), "patient"), t.whose(), plural(len(t.readers), "reader"), len(f.groups[len(f.groups)-1].complete))),
+			plural(len(t.scored), "patient"), t.where(), plural(len(t.readers), "reader"), len(f.groups[len(f.groups)-1].complete))),
 	}
 	if key := keyFigures(f.measures, first.name, meanSpearman, ICCA1, MovedShare); key != nil {
 		blocks = append(blocks, key)
@@ -190,7 +190,7 @@ func (p *perturbations) addTo(r *Result) error {
 		report.Subheading("Changed contours"),
 		report.Text(fmt.Sprintf("The reference contour of %s of %s was changed and scored again: moved as a whole in random directions, widened and narrowed by a distance in mm, and waved by a smooth random displacement of its surface that keeps its sign over about %g mm; %d draws of each random change. "+
 			"It is the contour alone that changes here, not the image; where readers follow an edge that the image leaves in doubt, their contours differ more.",
-			plural(len(p.chosen), "patient"), p.whose(), p.set.Perturb.WaveMM, p.set.Perturb.Draws)),
+			plural(len(p.chosen), "patient"), p.where(), p.set.Perturb.WaveMM, p.set.Perturb.Draws)),
 	}
 	if list := p.patientTable(); list != nil {
 		blocks = append(blocks, *list)
@@ -248,14 +248,34 @@ func (p *perturbations) figure() (*Figure, error) {
 		Caption: fmt.Sprintf("Score differences by kind and level of the change, all draws of %s; in brackets the number of draws.", plural(len(p.chosen), "patient"))}, nil
 }
 
+// ranged is a patient's score, and the range over all changed contours with a score.
+type ranged struct {
+	score, low, high float64
+	other, draws     int // draws on another side of the cut than the score, and all
+}
+
+func (p *perturbations) rangeOf(k int) ranged {
+	one := p.all[k]
+	r := ranged{score: one.score, low: one.score, high: one.score}
+	for _, d := range one.draws {
+		if math.IsNaN(d.score) {
+			continue
+		}
+		r.low, r.high, r.draws = min(r.low, d.score), max(r.high, d.score), r.draws+1
+		if (d.score > p.Cut) != (one.score > p.Cut) {
+			r.other++
+		}
+	}
+	return r
+}
+
 // patientTable lists few patients one by one.
 func (p *perturbations) patientTable() *report.Table {
 	if len(p.chosen) > shownPatients {
 		return nil
 	}
 	t := report.Table{Caption: report.Text("The patients, and the range of their scores over all changed contours."),
-		Columns: []report.Column{{Title: "Patient"}, {Title: "Score", Number: true}, {Title: "Percentile", Number: true}, {Title: "Lowest", Number: true}, {Title: "Highest", Number: true}, {Title: "Percentiles"}, {Title: "On the other side", Number: true}},
-		Note:    report.Text(fmt.Sprintf("Percentiles are among the scores of the run's tune role; the last column is the share of changed contours on another side of the cut, %.6g.", p.Cut))}
+		Columns: []report.Column{{Title: "Patient"}, {Title: "Score", Number: true}, {Title: "Percentile", Number: true}, {Title: "Lowest", Number: true}, {Title: "Highest", Number: true}, {Title: "Percentiles"}, {Title: "On the other side", Number: true}}}
 	tune := p.tuneScores()
 	rank := func(v float64) string {
 		if len(tune) == 0 {
@@ -263,27 +283,34 @@ func (p *perturbations) patientTable() *report.Table {
 		}
 		return fmt.Sprintf("%.0f", percentile(tune, v))
 	}
+	beyond := 0
 	for _, k := range p.chosen {
-		one := p.all[k]
-		low, high, other, n := one.score, one.score, 0, 0
-		for _, r := range one.draws {
-			if math.IsNaN(r.score) {
-				continue
-			}
-			low, high, n = min(low, r.score), max(high, r.score), n+1
-			if (r.score > p.Cut) != (one.score > p.Cut) {
-				other++
-			}
+		r := p.rangeOf(k)
+		if len(tune) > 0 && (r.score > slices.Max(tune) || r.score < slices.Min(tune)) {
+			beyond++
 		}
-		t.Rows = append(t.Rows, report.Row{Cells: report.Cells(p.patients[k].id, fmt.Sprintf("%.4f", one.score), rank(one.score),
-			fmt.Sprintf("%.4f", low), fmt.Sprintf("%.4f", high), rank(low)+" to "+rank(high), fmt.Sprintf("%d of %d", other, n))})
+		t.Rows = append(t.Rows, report.Row{Cells: report.Cells(p.patients[k].id, fmt.Sprintf("%.4f", r.score), rank(r.score),
+			fmt.Sprintf("%.4f", r.low), fmt.Sprintf("%.4f", r.high), rank(r.low)+" to "+rank(r.high), fmt.Sprintf("%d of %d", r.other, r.draws))})
 	}
+	note := fmt.Sprintf("Percentiles are among the %d scores of the run's tune role; the last column is the share of changed contours on another side of the cut, %.6g.", len(tune), p.Cut)
+	if beyond > 0 {
+		note += fmt.Sprintf(" %d of %d score beyond all of the tune role: such a scan may be unlike all that the networks were trained on, and then a score that does not move shows no more than that.", beyond, len(p.chosen))
+	}
+	t.Note = report.Text(note)
 	return &t
 }
 
-// lines name the strongest change of each random kind.
+// lines name the strongest change of each kind, and a single patient's range.
 func (p *perturbations) lines() []string {
 	var out []string
+	if len(p.chosen) == 1 {
+		r := p.rangeOf(p.chosen[0])
+		line := fmt.Sprintf("inter_reader: patient %s scores %.4f, %.4f to %.4f over %d changed contours", p.patients[p.chosen[0]].id, r.score, r.low, r.high, r.draws)
+		if rank, ok := measured(p.measures, tunePercentile, groupDrawn); ok {
+			line += fmt.Sprintf("; percentile %.0f of the tune role's scores", rank.Value)
+		}
+		out = append(out, line)
+	}
 	for i, c := range p.changes {
 		if i+1 < len(p.changes) && p.changes[i+1].kind == c.kind {
 			continue

@@ -226,6 +226,7 @@ func text(blocks []report.Block) string {
 				say(p)
 			}
 		case report.Table:
+			say(x.Note)
 			for _, row := range x.Rows {
 				say(row.Cells)
 			}

@@ -154,6 +154,9 @@ func pooledSD(ratings [][]float64, level float64) stats.Interval {
 		}
 		df += float64(len(row) - 1)
 	}
+	if sum == 0 {
+		return plain(0) // rows that are all alike say nothing of the spread of others
+	}
 	chi := distuv.ChiSquared{K: df}
 	return stats.Interval{Estimate: math.Sqrt(sum / df), Low: math.Sqrt(sum / chi.Quantile(0.5+level/2)), High: math.Sqrt(sum / chi.Quantile(0.5-level/2))}
 }

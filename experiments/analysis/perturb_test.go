@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hounsfield/datasets/volume"
+	"hounsfield/experiments/report"
 	"hounsfield/stats"
 )
 
@@ -196,7 +197,7 @@ func TestPerturbDraws(t *testing.T) {
 func TestPerturbOnePatient(t *testing.T) {
 	in := withPerturb(t, 1, func(s *Perturb) { s.ErodeMM = []float64{2, 6} })
 	in.Scores = slices.Clone(in.Scores)
-	in.Scores[3] = in.Scores[0] - 0.001 // of the tune role: 0.02 0.04 and this one lie below
+	in.Scores[3] = in.Scores[0] - 0.001 // the only one of the tune role that lies below
 	r := &interReader{imaged: opened(t, in, interReaderName, "test"), set: in.Settings.InterReader}
 	found, err := r.run(t.Context())
 	if err != nil {
@@ -232,8 +233,16 @@ func TestPerturbOnePatient(t *testing.T) {
 	if scores.Strings("kind")[i] != erode || scores.Valid("score")[i] || scores.Valid("risk_group")[i] || scores.Valid("centre_shift")[i] {
 		t.Errorf("the row of a contour that is gone has a score")
 	}
-	if said := text(found.Section.Blocks); !strings.Contains(said, "p00") {
-		t.Error("the patient is not listed")
+	if said := text(found.Section.Blocks); !strings.Contains(said, "p00") || strings.Contains(said, "beyond all of the tune role") {
+		t.Errorf("the patient is not listed, or not as it is:\n%s", said)
+	}
+	if len(found.Lines) == 0 || !strings.Contains(found.Lines[0], "patient p00 scores 0.0145") || !strings.Contains(found.Lines[0], "percentile 25 of") {
+		t.Errorf("lines %q", found.Lines)
+	}
+	in.Scores[2], in.Scores[3], in.Scores[4] = 0.06, 0.07, 0.08
+	in.Scores[1] = 0.05
+	if p = perturbedBy(t, in); !strings.Contains(text([]report.Block{*p.patientTable()}), "beyond all of the tune role") {
+		t.Error("a score below all of the tune role's is not told")
 	}
 }
 

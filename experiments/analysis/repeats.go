@@ -113,6 +113,14 @@ func (m *imaged) whose() string {
 	}
 }
 
+// where names them in the report, which does not tell where folders lie.
+func (m *imaged) where() string {
+	if m.folder != "" {
+		return "the folder " + filepath.Base(m.folder)
+	}
+	return m.whose()
+}
+
 // learned are patients of another folder whom the run's networks were trained or tuned on.
 func (m *imaged) learned() []string {
 	var ids []string

@@ -55,7 +55,7 @@ func (t *testRetest) section(measures []Measure, figures []Figure) report.Sectio
 	files := []string{"tables/" + testRetestName + ".arrow", "tables/" + testRetestName + ".parquet", "tables/" + testRetestScores + ".arrow"}
 	blocks := []report.Block{
 		report.Text(fmt.Sprintf("%s of %s were scanned twice. The cube is cut from each scan by its own contour and scored by the run's networks; differences are second less first, on the scale of the score.",
-			plural(len(t.chosen), "patient"), t.whose())),
+			plural(len(t.chosen), "patient"), t.where())),
 	}
 	if key := keyFigures(measures, groupScore, ICCA1, repeatability, MovedShare); key != nil {
 		blocks = append(blocks, key)

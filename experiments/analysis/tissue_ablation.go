@@ -168,8 +168,11 @@ func tissueUnfit(lacks, next string) error {
 
 const tissueName = "tissue_ablation"
 
-// readyTissueAblation looks for the patient of the picture before training.
+// readyTissueAblation looks for scans and the patient of the picture before training.
 func readyTissueAblation(in *Input) error {
+	if in.Images == nil {
+		return tissueUnfit("the patients have cubes and no scans", "prepare them again without --no-volumes")
+	}
 	id := in.Settings.TissueAblation.Example
 	if id == "" {
 		return nil

@@ -147,13 +147,13 @@ func (v *tissueVerdict) findings() report.List {
 	var list report.List
 	place := map[string]int{}
 	for _, c := range v.main() {
-		text := fmt.Sprintf("%s %s: %s. ", c.way, c.signed(), c.verdict())
+		text := fmt.Sprintf("%s %s (%s)", c.way, c.signed(), c.verdict())
 		if k, ok := place[c.words()]; ok {
-			list[k] = append(list[k], report.Span{Text: text})
+			list[k] = append(list[k], report.Span{Text: "; " + text})
 			continue
 		}
 		place[c.words()] = len(list)
-		list = append(list, report.Paragraph{{Text: c.words() + ": ", Strong: true}, {Text: text}})
+		list = append(list, report.Paragraph{{Text: "AUC, " + c.words() + ": ", Strong: true}, {Text: text}})
 	}
 	return list
 }

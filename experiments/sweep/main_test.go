@@ -25,7 +25,7 @@ const programVariable = "HOUNSFIELD_SWEEP_TEST_PROGRAM"
 var cubes string
 
 func TestMain(m *testing.M) {
-	if cache := os.Getenv(programVariable); cache != "" {
+	if cache := os.Getenv(programVariable); cache != "" && len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
 		if err := program(cache, os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, "hounsfield:", err)
 			os.Exit(1)

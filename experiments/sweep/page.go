@@ -140,7 +140,11 @@ func (w page) keyFigures() report.KeyFigures {
 		if w.p.choose() == ByConcordance {
 			tune, test = first.TuneC, first.TestC
 		}
-		out = append(out, report.KeyFigure{Label: "Highest tune " + w.measure, Value: number3(s.tune), N: tune.N, Note: over + s.name})
+		whole := ""
+		if count[Ok] < len(w.all) {
+			whole = " of the settings whose cells are all done"
+		}
+		out = append(out, report.KeyFigure{Label: "Highest tune " + w.measure + whole, Value: number3(s.tune), N: tune.N, Note: over + s.name})
 		figure := report.KeyFigure{Label: "Its test " + w.measure, Value: number3(s.test), N: test.N, Note: over + "not used to choose"}
 		if len(s.of) == 1 && test.Low.Valid && test.High.Valid {
 			figure.Interval = number3(test.Low.V) + " to " + number3(test.High.V)

@@ -200,7 +200,7 @@ func TestCellsThatCrash(t *testing.T) {
 		{Name: "good", Set: []Override{{Key: "training.learning_rate", Value: 0.01}}},
 	}}
 	go func() { // kills the cell that sleeps, as somebody or the kernel might
-		for range 2000 {
+		for range 5000 {
 			if b, err := os.ReadFile(filepath.Join(env.Runs, "asleep")); err == nil {
 				if pid, err := strconv.Atoi(string(b)); err == nil {
 					if p, err := os.FindProcess(pid); err == nil {

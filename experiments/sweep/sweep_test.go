@@ -102,7 +102,7 @@ func TestMistakes(t *testing.T) {
 		"engine not here":     {"name: x\nbase: phantom\nset: {backend: 'xla:/nowhere/plugin.so'}\nseeds: [1, 2]\n", []string{"/nowhere/plugin.so", "2 cells"}},
 		"no run to begin with": {"name: x\nbase: phantom-transfer\ngrid: {training.learning_rate: [0.1, 0.2]}\n",
 			[]string{"1 problem\n", `init_from "phantom"`, "2 cells"}},
-		"inputs not here": {"name: x\nbase: prepared-radiotherapy\nset: {data.prepared.imaging: /nowhere}\nseeds: [1]\n", []string{"/nowhere/imaging.arrow", "hounsfield prepare"}},
+		"inputs not here": {"name: x\nbase: prepared-radiotherapy\nset: {data.prepared.imaging: /nowhere}\nseeds: [1]\n", []string{"/nowhere", "hounsfield prepare"}},
 		"slurm":           {"name: x\nbase: phantom\nseeds: [1]\nslurm: {mem: \"1\\n2\", extra: [partition=x], cpus: -1}\n", []string{"slurm", "no option of sbatch", "slurm.cpus"}},
 		"slurm's key":     {"name: x\nslurm: {partion: x}\n", []string{"slurm.partion", `"partition"`}},
 	} {
@@ -176,4 +176,36 @@ func TestInMemory(t *testing.T) {
 	if !strings.Contains(string(text), "small steps") {
 		t.Errorf("written as\n%s", text)
 	}
+}
+
+// Whatever a file holds, reading it and spelling it out ends with cells or complaints.
+func FuzzSweep(f *testing.F) {
+	for _, name := range Shipped() {
+		text, err := shipped.ReadFile("sweeps/" + name + ".yaml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	for _, s := range []string{"", "a", "- 1", "grid: {a: [1], a.b: [2]}\nseeds: [1]", "grid: {? [x] : [1]}", "set: &a {b: *a}", "list: [{name: x, set: 3}]", "include: [[1]]", "seeds: [9999999999999999999]", "grid: {<<: {a: [1]}}"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := decode("fuzz.yaml", []byte(text))
+		if err != nil {
+			var bad *experiments.ConfigError
+			if !errors.As(err, &bad) {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		if s.size() > 100 {
+			return
+		}
+		wrong := &complaints{}
+		if cells := s.cells(wrong); len(cells) == 0 && len(wrong.list) == 0 {
+			t.Fatal("neither a cell nor a complaint")
+		}
+		s.checkOverrides(wrong)
+	})
 }

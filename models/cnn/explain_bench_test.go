@@ -9,7 +9,8 @@ import (
 //
 //	go test ./models/cnn -run '^$' -bench Explain -benchtime 3x
 //
-// Two cores of an AMD EPYC: see README.
+// Two cores of an AMD EPYC, in seconds: score 0.28, grad_cam 0.34, slopes 0.80, guided 0.81; at most 1.3 GB with all four
+// compiled. Integrated gradients of 32 steps are 32 slopes, occlusion one score for each box.
 func BenchmarkExplainHosny2018(b *testing.B) {
 	d := drawn(1)
 	m := &Model{Spec: Hosny2018()}

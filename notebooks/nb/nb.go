@@ -22,6 +22,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/janpfeifer/gonb/gonbui"
 	"github.com/janpfeifer/gonb/gonbui/protocol"
@@ -53,11 +54,23 @@ var exit = func(err error) {
 	os.Exit(1)
 }
 
-// Context ends when the cell is interrupted from the notebook: the run then stops
-// after what it is doing, and keeps it.
+// Context ends when the cell is interrupted from the notebook, and when the kernel that
+// began it is gone: the run then stops after what it is doing, and keeps it.
 var Context = sync.OnceValue(func() context.Context {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second interrupt ends the cell where it stands
+	if !gonbui.IsNotebook {
+		return ctx
+	}
+	ctx, end := context.WithCancel(ctx)
+	// A kernel that was killed cannot end its cells; a new one would begin the same run.
+	kernel := os.Getppid()
+	go func() {
+		for os.Getppid() == kernel {
+			time.Sleep(time.Second)
+		}
+		end()
+	}()
 	return ctx
 })
 

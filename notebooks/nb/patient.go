@@ -2,6 +2,7 @@ package nb
 
 import (
 	"fmt"
+	"html"
 	"slices"
 	"strings"
 
@@ -20,24 +21,21 @@ type Patient struct {
 
 // PatientOf is a patient of a run's cohort, such as TEST-0004.
 func PatientOf(done *experiments.Done, id string) *Patient {
-	p := &Patient{ID: id, run: open(done)}
-	p.in = Must(p.run.Input(Context()))
-	return p
+	said, end := follow()
+	run := Must(experiments.OpenRun(done.Dir, env(said))) // closed with the cell's process
+	in, err := run.Input(Context())
+	end()
+	Check(err)
+	in.Progress = nil
+	return &Patient{ID: id, run: run, in: in}
 }
 
 // PatientIn is the one patient in a folder of DICOM: a CT series and the contours. The tumour
 // is chosen by the rule of the catalog's data set, or by the names in roi where there are any.
 func PatientIn(done *experiments.Done, folder, dataset string, roi ...string) *Patient {
-	p := &Patient{run: open(done)}
-	p.in = Must(p.run.PatientIn(Context(), folder, dataset, roi...))
-	p.ID = p.in.Cohort.Patients[0].ID
-	return p
-}
-
-// open opens a run with its networks. They are closed with the cell's process.
-func open(done *experiments.Done) *experiments.Opened {
-	p, _ := follow() // what it says stands below the cell when it comes to its end
-	return Must(experiments.OpenRun(done.Dir, env(p)))
+	run := Must(experiments.OpenRun(done.Dir, env(nil)))
+	in := Must(run.PatientIn(Context(), folder, dataset, roi...))
+	return &Patient{ID: in.Cohort.Patients[0].ID, run: run, in: in}
 }
 
 // Scan is the CT with the contour, and with those of other readers where there are any.
@@ -93,5 +91,7 @@ func (p *Patient) Activation() Scan {
 func (p *Patient) Score() {
 	words, scored, err := p.run.Verdict(Context(), p.in, p.ID)
 	Check(err)
-	TableOf(scored, View{Caption: strings.Join(words, "\n")})
+	plain := strings.Join(words, "\n")
+	show(output{html: `<pre style="` + textStyle + `">` + html.EscapeString(plain) + `</pre>`, plain: plain})
+	TableOf(scored, View{})
 }

@@ -63,21 +63,28 @@ func RunAll(cfgs []experiments.Config) []string {
 func Summary(done *experiments.Done) {
 	var text bytes.Buffer
 	Check(done.Print(&text))
-	var lines []string
-	for line := range strings.Lines(text.String()) {
-		// Where files are is said by the link; whether they were there before differs
-		// between two executions of one notebook.
-		if before, _, ok := strings.Cut(line, ":"); ok && slices.Contains([]string{"report", "predictions", "metrics", "figures"}, before) || strings.HasPrefix(line, "This run was done before") {
-			continue
-		}
-		lines = append(lines, strings.TrimRight(line, "\n"))
-	}
-	plain := strings.TrimSpace(strings.Join(lines, "\n"))
+	plain := lasting(text.String())
 	report := filepath.Join(done.Dir, "report.html")
 	show(output{
 		html:  `<pre style="` + textStyle + `">` + html.EscapeString(plain) + `</pre><p><a href="` + html.EscapeString(link(report)) + `" target="_blank" rel="noopener">Open the report</a> <code>` + html.EscapeString(report) + `</code></p>`,
 		plain: plain,
 	})
+}
+
+// places are the lines of an outcome that say where files are, which a link does here.
+var places = []string{"report", "predictions", "metrics", "figures", "all metrics", "by cell"}
+
+// lasting is an outcome without what differs between two executions of one notebook: where
+// files are, and whether they were there before.
+func lasting(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if before, _, ok := strings.Cut(line, ":"); ok && slices.Contains(places, before) || strings.HasPrefix(line, "This run was done before") {
+			continue
+		}
+		lines = append(lines, strings.TrimRight(strings.Replace(line, "done before", "done", 1), " \n"))
+	}
+	return strings.TrimSpace(strings.Join(lines, "\n"))
 }
 
 // link is the address of a file for a page of this notebook: relative, because Jupyter
