@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -41,18 +42,22 @@ runs folder, this program and the data must lie where all nodes see them under t
 locks must work there (NFS 4, or 3 with its lock service), so that two processes on one run see each other.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !slurm && (so.NoWait || len(so.Sbatch) > 0) {
+				return errors.New("--no-wait and --sbatch are for --slurm; add it to submit the cells, or leave them out to run the cells here")
+			}
 			s, err := sweep.Load(args[0])
 			if err != nil {
 				return err
 			}
+			alone := cmd.Flags().Changed("cell")
 			workers := 0
-			if cell >= 0 {
+			if alone {
 				workers = o.Jobs // of the one cell
 			}
 			if o.Env, err = environment(runs, mirror, workers); err != nil {
 				return err
 			}
-			if cell >= 0 {
+			if alone {
 				return sweep.RunCell(cmd.Context(), s, cell, o.Env)
 			}
 			plan, err := sweep.New(s, o.Env)

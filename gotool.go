@@ -16,7 +16,7 @@ func goTool(dir string, args ...string) *exec.Cmd {
 // runTests is the verb `test`: all tests of the module, or what the arguments name.
 func runTests(source string, args []string) error {
 	if len(args) == 0 {
-		args = []string{"./..."}
+		args = []string{"-timeout=30m", "./..."} // the notebooks take minutes, more on a busy machine
 	}
 	if err := enableSIMD(); err != nil {
 		return err

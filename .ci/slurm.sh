@@ -41,9 +41,10 @@ start() {
   for p in slurmctld slurmd munged sbatch; do [ -x "$(PATH=$PATH:/usr/sbin command -v $p)" ] || missing+=("$p"); done
   if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then say "not here: ${missing[*]}"; return 1; fi
+    mkdir -p "$dir"
     say "installing slurmctld, slurmd, slurm-client, munge"
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge; } >/tmp/apt-slurm.log 2>&1 ||
-      { say "could not install:"; tail -n 3 /tmp/apt-slurm.log >&2; return 1; }
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge; } >"$dir/apt.log" 2>&1 ||
+      { say "could not install:"; tail -n 3 "$dir/apt.log" >&2; return 1; }
   fi
   export PATH=$PATH:/usr/sbin
   stop
@@ -102,6 +103,7 @@ CONF
   say "the node did not come up:"
   sinfo >&2 || true
   tail -n 5 "$dir"/log/*.log >&2
+  stop
   return 1
 }
 

@@ -101,7 +101,7 @@ func (r *runner) ready(s *study) error {
 	for _, name := range r.cfg.Analyses {
 		if err := analysis.Ready(name, &analysis.Input{
 			Settings: r.cfg.Analysis, Cohort: s.cohort, Truth: s.truth, Cubes: s.cubes, Images: s.images, Phantom: s.made,
-			Level: Level, Jobs: r.env.Jobs, Dir: r.folder.Dir, Mirror: r.env.Mirror, Progress: r.env.Progress,
+			Spec: r.cfg.inputSpec(), Level: Level, Jobs: r.env.Jobs, Dir: r.folder.Dir, Mirror: r.env.Mirror, Progress: r.env.Progress,
 		}); err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (r *runner) analyse(ctx context.Context, name string, s *study, ev *evaluat
 	}
 	found, err := analysis.Run(ctx, name, &analysis.Input{
 		Settings: r.cfg.Analysis, Cohort: s.cohort, Outcomes: ev.outcomes, Scores: s.scores, ScoredBy: s.scoredBy, Cut: ev.cut, Truth: s.truth,
-		Cubes: s.cubes, Images: s.images, Networks: r.networks, Phantom: s.made, Level: Level,
+		Cubes: s.cubes, Images: s.images, Networks: r.networks, Spec: r.cfg.inputSpec(), Phantom: s.made, Level: Level,
 		Bootstrap: r.cfg.Evaluation.Bootstrap, Seed: r.cfg.Evaluation.BootstrapSeed, Jobs: r.env.Jobs,
 		Dir: r.folder.Dir, Mirror: r.env.Mirror, Provenance: r.provenance(), Progress: r.env.Progress,
 		Retrain: func(ctx context.Context, what string, cubes []*volume.Cube) ([]float64, error) {

@@ -23,7 +23,7 @@ func TestBaselinesOnPreparedPatients(t *testing.T) {
 	for i := range names {
 		names[i] = fmt.Sprintf("LUNG1-%03d", i+1)
 	}
-	folder := prepareUnderNames(t, names)
+	folder := prepareUnderNames(t, names, nil)
 	done := run(t, tiny(t, "experiment=lung1", "data.source=prepared", "data.prepared.imaging="+folder, "seeds=[1]", "training.max_epochs=1",
 		"analyses=[forest_comparison, clinical]", "comparison.trees=50"), tinyEnv(t))
 	rivals, err := table.Read(filepath.Join(done.Dir, "tables/comparison.arrow"), comparisonSchema(), table.Ignore)

@@ -156,7 +156,7 @@ func (m *predictorMaker) make(name string) (predictor, error) {
 	case predictDiameter:
 		p.made, p.scores, err = m.diameter.what+", larger is worse; nothing fitted", m.diameter.values, m.diameter.lack()
 	case predictForest:
-		p.made = fmt.Sprintf("random forest of %d trees on all engineered features (those that at most a tenth of train and tune lack), fitted on train", m.c.Trees)
+		p.made = fmt.Sprintf("random forest of %d trees on all engineered features (those that at most a tenth of the train and tune patients with features lack), fitted on train", m.c.Trees)
 		p.scores, err = forestScores(m.s, m.c, 0, m.workers)
 	case predictForestMRMR:
 		p.made = fmt.Sprintf("random forest of %d trees on %d engineered features chosen by mRMR on tune, fitted on train", m.c.Trees, m.c.Features)

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -14,7 +15,8 @@ import (
 	"hounsfield/models/selection"
 )
 
-// labelOf gives the patients of train or tune who have a two-year label, and who died.
+// labelOf gives the patients of train or tune who have a two-year label, and who died. Where
+// nobody has one the error is a *lackError.
 func labelOf(c *datasets.Cohort, role datasets.Role) (patients []int, dead []bool, err error) {
 	outcomes, err := c.Outcomes(role)
 	if err != nil {
@@ -26,7 +28,7 @@ func labelOf(c *datasets.Cohort, role datasets.Role) (patients []int, dead []boo
 		}
 	}
 	if len(patients) == 0 {
-		return nil, nil, fmt.Errorf("no %s patient has a two-year label to fit on", role)
+		return nil, nil, &lackError{fmt.Sprintf("no %s patient has a two-year label to fit on", role)}
 	}
 	return patients, dead, nil
 }
@@ -36,6 +38,20 @@ func complete(x [][]float64, patients []int, dead []bool) (kept []int, keptDead 
 	for k, i := range patients {
 		if !slices.ContainsFunc(x, func(feature []float64) bool { return math.IsNaN(feature[i]) }) {
 			kept, keptDead = append(kept, i), append(keptDead, dead[k])
+		}
+	}
+	return kept, keptDead
+}
+
+// described keeps the patients that have some feature, and what goes with them; dead may be
+// nil.
+func described(x [][]float64, patients []int, dead []bool) (kept []int, keptDead []bool) {
+	for k, i := range patients {
+		if slices.ContainsFunc(x, func(feature []float64) bool { return !math.IsNaN(feature[i]) }) {
+			kept = append(kept, i)
+			if dead != nil {
+				keptDead = append(keptDead, dead[k])
+			}
 		}
 	}
 	return kept, keptDead
@@ -76,6 +92,16 @@ func forestScores(s *study, c ComparisonConfig, top, workers int) ([]float64, er
 	if err != nil {
 		return nil, err
 	}
+	// Who has no feature at all, such as a patient without a scan, does not count against any.
+	every := make([][]float64, len(s.cohort.Features))
+	for k, f := range s.cohort.Features {
+		every[k] = f.Values
+	}
+	fit, fitDead = described(every, fit, fitDead)
+	tune, tuneDead = described(every, tune, tuneDead)
+	if len(fit) == 0 || len(tune) == 0 {
+		return nil, &lackError{"no patient of train, or of tune, with a two-year label has engineered features"}
+	}
 	var x [][]float64
 	var names []string
 	for _, f := range s.cohort.Features {
@@ -104,12 +130,11 @@ func forestScores(s *study, c ComparisonConfig, top, workers int) ([]float64, er
 		return nil, err
 	}
 	// The forest has a rule for single missing values, not for a patient without any.
-	var there []int
-	for i := range s.cohort.Patients {
-		if slices.ContainsFunc(x, func(feature []float64) bool { return !math.IsNaN(feature[i]) }) {
-			there = append(there, i)
-		}
+	everybody := make([]int, len(s.cohort.Patients))
+	for i := range everybody {
+		everybody[i] = i
 	}
+	there, _ := described(x, everybody, nil)
 	scores, err := model.Predict(rows(x, there))
 	if err != nil {
 		return nil, err
@@ -117,7 +142,7 @@ func forestScores(s *study, c ComparisonConfig, top, workers int) ([]float64, er
 	return scatter(len(s.cohort.Patients), there, scores), nil
 }
 
-// mostMissing is the share of train or tune patients that a feature may lack.
+// mostMissing is the share of the train or tune patients with features that one may lack.
 const mostMissing = 0.1
 
 func missingShare(values []float64, patients []int) float64 {
@@ -189,8 +214,9 @@ func (m *predictorMaker) clinical(p *predictor, sizes ...size) error {
 		on += ", " + v.name
 	}
 	fit, dead, err := labelOf(m.s.cohort, datasets.Train)
-	if err != nil {
-		return &lackError{err.Error()}
+	var none *lackError
+	if err != nil && !errors.As(err, &none) { // without labels there, the test role has to do
+		return err
 	}
 	fit, dead = charted(m.s.cohort, fit, dead)
 	died := 0

@@ -222,6 +222,36 @@ func TestComparisonSaysWhatIsLacking(t *testing.T) {
 	}
 }
 
+// A role without a two-year label costs the rivals that would be fitted on it, and no more.
+func TestComparisonWithoutTuneLabels(t *testing.T) {
+	s := phantomStudy(t)
+	var outcomes []datasets.Outcome
+	for range s.cohort.Patients {
+		outcomes = append(outcomes, datasets.Outcome{})
+	}
+	for _, role := range []datasets.Role{datasets.Train, datasets.Tune} {
+		known, err := s.cohort.Outcomes(role)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, i := range s.cohort.Of(role) {
+			if role == datasets.Train {
+				outcomes[i] = known[k]
+			}
+		}
+	}
+	var err error
+	if s.cohort, err = datasets.NewCohort("made", s.cohort.Patients, outcomes, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := Default().Comparison
+	c.Predictors, c.Trees = []string{predictVolume, predictLogistic, predictForestClinical}, 20
+	made, absent, err := predictors(t.Context(), s, c, 2)
+	if err != nil || len(made) != 2 || len(absent) != 1 || !strings.Contains(absent[0].why, "no tune patient has a two-year label") {
+		t.Errorf("%d made, absent %v, %v", len(made), absent, err)
+	}
+}
+
 // A run of both analyses of baselines keeps the rivals' scores with the network's, and
 // what was found.
 func TestComparisonRun(t *testing.T) {

@@ -323,6 +323,14 @@ func (c Config) validateTraining(file string, bad func(key, problem string, allo
 	return nil
 }
 
+// inputSpec is the cube that networks read; zero where others made the scores.
+func (c Config) inputSpec() volume.CubeSpec {
+	if c.Data.scored() {
+		return volume.CubeSpec{}
+	}
+	return volume.CubeSpec{Size: c.Cube.Size, SpacingMM: c.Cube.SpacingMM}
+}
+
 // cubeSpec is the cube with the margin that the augmentation shifts need.
 func (c Config) cubeSpec() volume.CubeSpec {
 	return volume.CubeSpec{Size: c.Cube.Size, SpacingMM: c.Cube.SpacingMM, Margin: c.Augment.Shift}

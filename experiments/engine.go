@@ -92,15 +92,21 @@ func identityOf(cfg Config, b Backend) ([]byte, error) {
 		cfg.Backend, cfg.Compute = b.Name, *b.Settings
 	}
 	cfg.Training.InitFrom, cfg.Analysis.GeneSets.Beside = "", ""
-	for _, folder := range cfg.preparedFolders() { // their tables are among the inputs
-		*folder = ""
+	for _, path := range cfg.paths() {
+		*path = ""
 	}
 	return cfg.YAML()
 }
 
-// preparedFolders are the settings that name a folder of `hounsfield prepare`.
-func (c *Config) preparedFolders() []*string {
-	return []*string{&c.Data.Prepared.Imaging, &c.Analysis.TestRetest.Imaging, &c.Analysis.InterReader.Imaging}
+// paths are the settings that name a file or a folder, whose content is among the inputs of
+// a run that reads it.
+func (c *Config) paths() []*string {
+	g := &c.Analysis.GeneSets
+	out := []*string{&c.Data.Prepared.Imaging, &c.Analysis.TestRetest.Imaging, &c.Analysis.InterReader.Imaging, &g.Expression, &g.Patients.File, &g.Mapping.File}
+	if g.SetsFile == g.Sets { // else it names a data set
+		out = append(out, &g.Sets)
+	}
+	return out
 }
 
 // resolve is the config as the run folder keeps it: what was left to choose is replaced by
@@ -116,9 +122,9 @@ func resolve(cfg Config, b Backend, from *origin) Config {
 	if from != nil {
 		cfg.Training.InitFrom = from.name
 	}
-	for _, folder := range cfg.preparedFolders() { // to be found from any working directory
-		if absolute, err := filepath.Abs(*folder); err == nil && *folder != "" {
-			*folder = absolute
+	for _, path := range cfg.paths() { // to be found from any working directory
+		if absolute, err := filepath.Abs(*path); err == nil && *path != "" {
+			*path = absolute
 		}
 	}
 	return cfg

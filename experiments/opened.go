@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/table"
@@ -86,10 +87,15 @@ func openScorer(cfg Config, p *progress.Progress) (*engine.Engine, error) {
 func (o *Opened) Close() { o.Networks.Engine.Close() }
 
 // Input reads the run's patients again, as its analyses saw them: cohort, outcomes, cubes,
-// scans, and the scores that were fixed before the test role was opened.
+// scans, and the scores that were fixed before the test role was opened. It has no Retrain.
+// What the patients are read from must be what the run read: otherwise its scores would stand
+// beside other cubes.
 func (o *Opened) Input(ctx context.Context) (*analysis.Input, error) {
 	src, err := openSource(o.Config, o.env)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.sameInputs(src.inputs()); err != nil {
 		return nil, err
 	}
 	s, err := src.study(ctx)
@@ -104,7 +110,7 @@ func (o *Opened) Input(ctx context.Context) (*analysis.Input, error) {
 	}
 	in := &analysis.Input{
 		Settings: located.Analysis, Cohort: s.cohort, ScoredBy: s.scoredBy, Truth: s.truth, Cubes: s.cubes, Images: s.images,
-		Networks: o.Networks, Phantom: s.made, Level: Level, Bootstrap: o.Config.Evaluation.Bootstrap, Seed: o.Config.Evaluation.BootstrapSeed,
+		Networks: o.Networks, Spec: o.Config.inputSpec(), Phantom: s.made, Level: Level, Bootstrap: o.Config.Evaluation.Bootstrap, Seed: o.Config.Evaluation.BootstrapSeed,
 		Jobs: o.env.Jobs, Dir: o.Dir, Mirror: o.env.Mirror, Progress: o.env.Progress,
 	}
 	if in.Outcomes, err = o.outcomes(s.cohort); err != nil {
@@ -119,6 +125,17 @@ func (o *Opened) Input(ctx context.Context) (*analysis.Input, error) {
 	}
 	in.Cut, err = stats.Median(tune)
 	return in, err
+}
+
+// sameInputs holds what patients are read from now against what the run read.
+func (o *Opened) sameInputs(now []Input) error {
+	for _, is := range now {
+		if i := slices.IndexFunc(o.Manifest.Inputs, func(was Input) bool { return was.Name == is.Name }); i >= 0 && o.Manifest.Inputs[i].SHA256 != is.SHA256 {
+			return fmt.Errorf("%s has changed since the run in %s read it (sha256 %.12s, then %.12s): its scores are of other patients or cubes; run again with `hounsfield run %s`",
+				is.Name, o.Dir, is.SHA256, o.Manifest.Inputs[i].SHA256, filepath.Join(o.Dir, "config.yaml"))
+		}
+	}
+	return nil
 }
 
 // outcomes are those of all patients. The test role's were read by the run.

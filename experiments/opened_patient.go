@@ -3,6 +3,7 @@ package experiments
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -11,12 +12,14 @@ import (
 	"hounsfield/datasets/table"
 	"hounsfield/datasets/volume"
 	"hounsfield/experiments/analysis"
+	"hounsfield/experiments/scoring"
 )
 
 // PatientIn reads the one patient below a folder of DICOM as an input of analyses: a cohort
 // of one, whose outcome is not known, scored by the run's networks. The contour is chosen by
 // the rule of the catalog's data set, or by the names in roi where there are any. A folder of
-// none or of several patients is an error that says whom it holds.
+// none or of several patients, lost ones too, is an error that says whom it holds. The cut is
+// the run's; NaN for imported networks, which come without.
 func (o *Opened) PatientIn(ctx context.Context, folder, dataset string, roi ...string) (*analysis.Input, error) {
 	rule, err := roiRule(dataset, roi)
 	if err != nil {
@@ -35,8 +38,13 @@ func (o *Opened) PatientIn(ctx context.Context, folder, dataset string, roi ...s
 	if err != nil {
 		return nil, err
 	}
-	if len(found) != 1 {
-		what := "the patients " + strings.Join(found, ", ")
+	// Whoever was lost beside the one that can be used is a patient there too, unless it is a
+	// file that says of none.
+	several := slices.ContainsFunc(lost, func(e datasets.Exclusion) bool {
+		return len(found) == 1 && e.Patient != found[0] && e.Patient != e.File
+	})
+	if len(found) != 1 || several {
+		what := "more than one patient: " + strings.Join(found, ", ")
 		if len(found) == 0 {
 			what = "no patient that can be used"
 		}
@@ -51,7 +59,7 @@ func (o *Opened) PatientIn(ctx context.Context, folder, dataset string, roi ...s
 	}
 	in := &analysis.Input{
 		Settings: o.Config.Analysis, Cohort: cohort, Outcomes: make([]datasets.Outcome, 1), ScoredBy: "the networks of " + o.Config.Experiment, Cubes: []*volume.Cube{cube},
-		Images: one, Networks: o.Networks, Level: Level, Bootstrap: o.Config.Evaluation.Bootstrap, Seed: o.Config.Evaluation.BootstrapSeed,
+		Images: one, Networks: o.Networks, Spec: o.Config.inputSpec(), Cut: math.NaN(), Level: Level, Bootstrap: o.Config.Evaluation.Bootstrap, Seed: o.Config.Evaluation.BootstrapSeed,
 		Jobs: o.env.Jobs, Dir: o.Dir, Mirror: o.env.Mirror, Progress: o.env.Progress,
 	}
 	if in.Scores, err = o.Networks.Score(ctx, in.Cubes); err != nil {
@@ -113,10 +121,9 @@ func (o *Opened) Verdict(ctx context.Context, in *analysis.Input, patient string
 		words = append(words, trainedOnPhantom)
 	}
 	words = append(words, "Research software, not a medical device.")
-	by, scores := []string{"mean of the networks"}, []float64{0}
+	by, scores := []string{"mean of the networks"}, scoring.Mean(bySeed)
 	for k, s := range bySeed {
 		by, scores = append(by, fmt.Sprintf("seed %d", o.Networks.Seeds[k])), append(scores, s[0])
-		scores[0] += s[0] / float64(len(bySeed))
 	}
 	scored, err = table.New(table.Schema{Name: "verdict", Columns: []table.Column{
 		{Name: "scored_by", Type: table.String, Unique: true}, {Name: "score", Type: table.Float64, Direction: riskDirection},

@@ -18,13 +18,12 @@ type Plan struct {
 	Hash     string
 	Training string // hash of what decides the networks; "" where nothing is trained
 	// Status is that of the run folder that is there, "" where there is none.
-	Status string
-	// Missing is the number of outputs of a done run that are gone: a next Run makes them again.
-	Missing int
+	Status  string
+	missing int // outputs of a done run that are gone: a next Run makes them again
 }
 
 // Done says whether a next Run would find the run done and compute nothing.
-func (p *Plan) Done() bool { return p.Status == StatusDone && p.Missing == 0 }
+func (p *Plan) Done() bool { return p.Status == StatusDone && p.missing == 0 }
 
 // Planner finds out of configs which runs they would be, by the code that runs them: that
 // the engine can be opened, the inputs are there and the run that training begins with is
@@ -64,7 +63,7 @@ func (p *Planner) Plan(cfg Config) (*Plan, error) {
 		out.Training = run.training
 	}
 	if m, err := ReadManifest(out.Dir); err == nil { // else there is none, or Run says what is wrong with it
-		out.Status, out.Missing = m.Status, len(m.missing(out.Dir))
+		out.Status, out.missing = m.Status, len(m.missing(out.Dir))
 	}
 	return out, nil
 }
@@ -136,6 +135,18 @@ func Busy(dir string) bool {
 	}
 	var busy *BusyError
 	return errors.As(err, &busy)
+}
+
+// Finished says whether a folder holds a run that is done, with all its outputs.
+func Finished(run string) bool {
+	m, err := ReadManifest(run)
+	return err == nil && m.Status == StatusDone && len(m.missing(run)) == 0
+}
+
+// CheckScores says what keeps PairedAUC from reading the scores of a finished run.
+func CheckScores(run string) error {
+	_, err := readJudged(run)
+	return err
 }
 
 // ReadMetrics reads the metrics of a finished run.

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,12 +16,13 @@ import (
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/phantom"
 	"hounsfield/datasets/prepare"
+	"hounsfield/datasets/radiomics"
 	"hounsfield/datasets/table"
 )
 
-// prepareUnderNames prepares a few phantom scans from DICOM and writes an imaging
-// table in which they bear other names, again and again.
-func prepareUnderNames(t *testing.T, names []string) string {
+// prepareUnderNames prepares a few phantom scans from DICOM and writes tables in which
+// they bear other names, again and again; with features where there are settings for them.
+func prepareUnderNames(t *testing.T, names []string, features *radiomics.Settings) string {
 	t.Helper()
 	p, err := phantom.New(phantom.Default())
 	if err != nil {
@@ -33,7 +36,7 @@ func prepareUnderNames(t *testing.T, names []string) string {
 	}
 	cfg := Default()
 	done, err := prepare.Run(t.Context(), prepare.Options{Root: scans, Out: out, Cohort: "nsclc-radiomics",
-		Rule: dicom.ROIRule{Exact: []string{phantom.ROIName}}, Cube: cfg.cubeSpec()})
+		Rule: dicom.ROIRule{Exact: []string{phantom.ROIName}}, Cube: cfg.cubeSpec(), Features: features})
 	if err != nil || done.Prepared != 3 {
 		t.Fatal(done, err)
 	}
@@ -41,8 +44,24 @@ func prepareUnderNames(t *testing.T, names []string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rename(t, have, prepare.ImagingSchema(), names, done.Imaging)
+	if features != nil {
+		file := filepath.Join(out, prepare.FeaturesFile)
+		described, err := table.Read(file, table.Schema{Name: "features", Columns: []table.Column{
+			{Name: "patient_id", Type: table.String}, {Name: "scan", Type: table.Int64}, {Name: "reader", Type: table.String, Nullable: true}}}, table.Keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rename(t, described, described.Schema(), names, file)
+	}
+	return out
+}
+
+// rename writes a table with its rows again and again under other names.
+func rename(t *testing.T, have *table.Table, schema table.Schema, names []string, file string) {
+	t.Helper()
 	data := map[string]any{}
-	for _, c := range prepare.ImagingSchema().Columns {
+	for _, c := range schema.Columns {
 		switch {
 		case c.Name == "patient_id":
 			data[c.Name] = names
@@ -54,14 +73,13 @@ func prepareUnderNames(t *testing.T, names []string) string {
 			data[c.Name] = again(table.Nulls[float64](have, c.Name), len(names))
 		}
 	}
-	renamed, err := table.New(prepare.ImagingSchema(), nil, data)
+	renamed, err := table.New(schema, nil, data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := renamed.Write(done.Imaging); err != nil {
+	if err := renamed.Write(file); err != nil {
 		t.Fatal(err)
 	}
-	return out
 }
 
 func again[V any](v []V, n int) []V {
@@ -84,7 +102,7 @@ func TestPreparedCohort(t *testing.T) {
 		names[i] = fmt.Sprintf("LUNG1-%03d", i+1)
 	}
 	names[60] = "SOMEBODY-ELSE"
-	folder := prepareUnderNames(t, names)
+	folder := prepareUnderNames(t, names, nil)
 	// Named from where it lies, found from anywhere, and the same run under either name.
 	t.Chdir(filepath.Dir(folder))
 	env := tinyEnv(t)
@@ -152,6 +170,71 @@ func TestPreparedCohort(t *testing.T) {
 	}
 }
 
+// Features that prepare computed are those that a forest reads, patient by patient, also
+// where most patients of the clinical table have no scan. Whose scan is the first of the
+// three dies early, so a forest that knows them parts the test patients.
+func TestPreparedFeaturesFeedTheForest(t *testing.T) {
+	const all, scanned = 422, 60
+	mirror := t.TempDir()
+	clinical := "PatientID,age,clinical.T.Stage,Clinical.N.Stage,Clinical.M.Stage,Overall.Stage,Histology,gender,Survival.time,deadstatus.event\n"
+	var names []string
+	for i := range all {
+		id, days := fmt.Sprintf("LUNG1-%03d", i+1), 1500
+		if i%3 == 0 {
+			days = 200
+		}
+		clinical += fmt.Sprintf("%s,70,2,1,0,II,nos,male,%d,1\n", id, days)
+		if i < scanned {
+			names = append(names, id)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(mirror, "nsclc-radiomics"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(mirror, "nsclc-radiomics", "clinical.csv"), []byte(clinical), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	folder := prepareUnderNames(t, names, &radiomics.Settings{SpacingMM: 3, BinWidth: 25})
+	env := tinyEnv(t)
+	env.Mirror, env.Jobs = mirror, 2
+	src, err := openSource(tiny(t, "data.source=prepared", "data.prepared.imaging="+folder), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(src.inputs(), func(i Input) bool { return i.Name == "features table" }) {
+		t.Error("the features are no input of the run")
+	}
+	s, err := src.study(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Default().Comparison
+	c.Predictors, c.Trees = []string{predictForest}, 50
+	made, absent, err := predictors(t.Context(), s, c, 2)
+	if err != nil || len(absent) > 0 {
+		t.Fatal(absent, err)
+	}
+	row := map[string]int{}
+	for i, name := range names {
+		row[name] = i
+	}
+	tested := 0
+	for _, i := range s.cohort.Of(datasets.Test) {
+		k, there := row[s.cohort.Patients[i].ID]
+		switch score := made[0].scores[i]; {
+		case !there && !math.IsNaN(score):
+			t.Errorf("%s has no scan and a score of %v", s.cohort.Patients[i].ID, score)
+		case there && (score > 0.5) != (k%3 == 0):
+			t.Errorf("%s, of scan %d: score %v", s.cohort.Patients[i].ID, k%3, score)
+		case there:
+			tested++
+		}
+	}
+	if tested < 5 {
+		t.Errorf("only %d test patients with a scan", tested)
+	}
+}
+
 // The scans of a prepared cohort are there when they were kept, of all patients and repeats.
 func TestPreparedScans(t *testing.T) {
 	p, err := phantom.New(phantom.Default())
@@ -186,6 +269,18 @@ func TestPreparedScans(t *testing.T) {
 	scans, err := src.scans()
 	if err != nil || len(scans.IDs()) != 1 {
 		t.Fatalf("scans %v, error %v", scans, err)
+	}
+	imaging, err := prepare.ReadImaging(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src.imaging = filepath.Join(out, prepare.ImagingFile)
+	if _, err := src.read(imaging, prepare.References(imaging)[scans.IDs()[0]]); err != nil {
+		t.Error(err)
+	}
+	src.cfg.Cube.SpacingMM = 2
+	if _, err := src.read(imaging, 0); err == nil || !strings.Contains(err.Error(), "set cube.spacing_mm to 1") {
+		t.Errorf("cubes of 1 mm for networks of 2 mm: %v", err)
 	}
 	if all, err := scans.Readings(t.Context(), 0); err != nil || len(all) != 2 {
 		t.Errorf("%d readings, error %v", len(all), err)

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -14,16 +13,27 @@ import (
 func (r *runner) reuse() error {
 	m := r.folder.Manifest
 	to := r.folder.path(checkpointsDir)
-	if _, err := os.Stat(to); err == nil {
-		return nil // begun here
-	}
-	dirs, err := filepath.Glob(filepath.Join(r.env.Runs, "*", manifestFile))
+	// What a process that was killed while it copied has left would count as the run's.
+	inside, err := os.ReadDir(r.folder.Dir)
 	if err != nil {
 		return err
 	}
-	slices.Sort(dirs)
-	for _, file := range dirs {
-		dir := filepath.Dir(file)
+	for _, e := range inside {
+		if strings.HasPrefix(e.Name(), copyPrefix) {
+			if err := os.RemoveAll(r.folder.path(e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := os.Stat(to); err == nil {
+		return nil // begun here
+	}
+	runs, err := os.ReadDir(r.env.Runs) // sorted
+	if err != nil {
+		return err
+	}
+	for _, e := range runs {
+		dir := filepath.Join(r.env.Runs, e.Name())
 		there, err := ReadManifest(dir)
 		if err != nil || there.Status != StatusDone || there.Training != m.Training || there.intact(dir, checkpointsDir+"/") != nil {
 			continue
@@ -38,9 +48,11 @@ func (r *runner) reuse() error {
 	return nil
 }
 
+const copyPrefix = ".copy-"
+
 // copyTree copies the files below from that a manifest lists; to appears whole or not at all.
 func copyTree(from, to string, listed map[string]string, prefix string) error {
-	made, err := os.MkdirTemp(filepath.Dir(to), ".copy-")
+	made, err := os.MkdirTemp(filepath.Dir(to), copyPrefix)
 	if err != nil {
 		return err
 	}

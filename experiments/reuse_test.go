@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"hounsfield/datasets/volume"
@@ -78,8 +79,20 @@ func TestRetrainOnTheSameCubes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A copy that was killed half way.
+	if err := os.MkdirAll(f.path(copyPrefix+"1", "seed-1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(f.path(copyPrefix+"1", "seed-1", "best"), []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := r.train(t.Context(), s); err != nil {
 		t.Fatal(err)
+	}
+	for file := range outputs(t, f.Dir) {
+		if strings.HasPrefix(file, copyPrefix) {
+			t.Errorf("%s, left by a process that was killed, counts as an output", file)
+		}
 	}
 	same, err := r.retrain(t.Context(), s, "all of it", s.cubes)
 	if err != nil {
@@ -134,6 +147,13 @@ func TestOpenRun(t *testing.T) {
 		if ids[i] != p.ID || !scoring.Known(in.Scores[i]) || in.Outcomes[i].SurvivalDays.V <= 0 {
 			t.Fatalf("patient %d: %s, scan of %s, score %v, %+v", i, p.ID, ids[i], in.Scores[i], in.Outcomes[i])
 		}
+	}
+	if in.Spec != o.Networks.Spec() {
+		t.Errorf("the networks read %+v, the input says %+v", o.Networks.Spec(), in.Spec)
+	}
+	o.Manifest.Inputs[0].SHA256 = strings.Repeat("0", 64)
+	if _, err := o.Input(t.Context()); err == nil || !strings.Contains(err.Error(), "phantom specification has changed") || !strings.Contains(err.Error(), "config.yaml") {
+		t.Errorf("patients who are not those of the run: %v", err)
 	}
 	high := 0
 	for _, v := range in.Scores {

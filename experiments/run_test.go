@@ -287,6 +287,19 @@ func TestPredict(t *testing.T) {
 	if _, err := opened.PatientIn(t.Context(), t.TempDir(), "nsclc-radiomics"); err == nil {
 		t.Error("a folder without a patient gives one")
 	}
+	both := t.TempDir()
+	for _, i := range []int{patient, patient + 1} {
+		if err := p.WriteDICOM(both, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := p.Subject(patient + 1).Patient.ID
+	if err := os.Remove(filepath.Join(both, other, "RTSTRUCT.dcm")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := opened.PatientIn(t.Context(), both, "nsclc-radiomics", phantom.ROIName); err == nil || !strings.Contains(err.Error(), id) || !strings.Contains(err.Error(), other+" was lost") {
+		t.Errorf("a folder of two patients, one of them without a contour: %v", err)
+	}
 	// DICOM keeps whole HU, so the cubes are up to half a HU apart.
 	if got.Strings("patient_id")[0] != id || !near(got.Float64s("score")[0], want, 2e-3) {
 		t.Errorf("patient %s scored %v from DICOM, %v in the run", got.Strings("patient_id")[0], got.Float64s("score")[0], want)

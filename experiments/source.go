@@ -202,7 +202,7 @@ func makeCubes(ctx context.Context, env Env, what string, n int, job func(i int)
 		}
 	}()
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(env.Jobs)
+	g.SetLimit(max(1, env.Jobs))
 	for i := range n {
 		g.Go(func() (err error) {
 			if err := ctx.Err(); err != nil {

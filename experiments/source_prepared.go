@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"slices"
 
@@ -141,6 +142,9 @@ func (p *preparedSource) read(imaging *table.Table, row int) (*volume.Cube, erro
 	if edge := spec.Size + 2*margin; v.Grid.Size != [3]int{edge, edge, edge} || margin < spec.Margin {
 		return nil, fmt.Errorf("%s holds %v voxels with a margin of %d; this experiment needs a cube of %d and a margin of at least %d: prepare again with its settings",
 			file, v.Grid.Size, margin, spec.Size, spec.Margin)
+	}
+	if mm := v.Grid.Spacing[0]; !(math.Abs(mm-spec.SpacingMM) <= 1e-4*spec.SpacingMM) {
+		return nil, fmt.Errorf("%s holds voxels of %.4g mm and this experiment asks for %g mm: set cube.spacing_mm to %.4g", file, mm, spec.SpacingMM, mm)
 	}
 	cube := prepare.CubeOf(imaging, row, v.HU)
 	if got, want := prepare.CubeHash(cube), imaging.Strings("cube_sha256")[row]; got != want {

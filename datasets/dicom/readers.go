@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // ReaderROI is the region that one reader drew.
@@ -31,7 +32,7 @@ func (e *ReaderRuleError) Error() string {
 
 // NewReaderRule makes a rule of either exact names or a pattern (Go's regular expressions),
 // which must begin with ^, end in $ and hold one group (?P<reader>...): the reader's name
-// is what the group matches. Names of readers come out in lower case. Error: *ReaderRuleError.
+// is what the group matches. Region names lose their blanks before, so a pattern has none. Names of readers come out in lower case. Error: *ReaderRuleError.
 func NewReaderRule(named []ReaderROI, pattern string) (ReaderRule, error) {
 	bad := func(allowed, problem string, args ...any) (ReaderRule, error) {
 		return ReaderRule{}, &ReaderRuleError{Problem: fmt.Sprintf(problem, args...), Allowed: allowed}
@@ -43,6 +44,9 @@ func NewReaderRule(named []ReaderROI, pattern string) (ReaderRule, error) {
 		const form = "one like ^GTV-1vis-(?P<reader>[0-9])$"
 		if !strings.HasPrefix(pattern, "^") || !strings.HasSuffix(pattern, "$") {
 			return bad(form, "the pattern %q does not begin with ^ and end in $", pattern)
+		}
+		if strings.ContainsFunc(pattern, unicode.IsSpace) {
+			return bad(form, "the pattern %q has a blank, and names are compared without any", pattern)
 		}
 		// Whatever stands inside, such as ^a|b$, must match the whole name.
 		compiled, err := regexp.Compile(`(?i)\A(?:` + pattern + `)\z`)

@@ -47,7 +47,7 @@ func TestReaderRule(t *testing.T) {
 		says    string
 	}{
 		{nil, "", "neither"}, {names, "^(?P<reader>.)$", "both given"}, {nil, "(?P<reader>.)$", "begin with ^"}, {nil, "^(?P<reader>.)", "end in $"},
-		{nil, "^(?P<reader>.$", "missing closing"}, {nil, "^GTV$", "0 groups"}, {nil, "^(?P<reader>a)(?P<reader>b)$", "reader"},
+		{nil, "^(?P<reader>.$", "missing closing"}, {nil, "^GTV$", "0 groups"}, {nil, "^GTV (?P<reader>.)$", "has a blank"}, {nil, "^(?P<reader>a)(?P<reader>b)$", "reader"},
 		{[]ReaderROI{{"a", ""}}, "", "empty"}, {[]ReaderROI{{" ", "GTV"}}, "", "empty"}, {[]ReaderROI{{"a", "x"}, {"A ", "y"}}, "", `"a" stands there twice`},
 		{[]ReaderROI{{"a", "G T V"}, {"b", "gtv"}}, "", `"gtv" stands there twice`},
 	} {

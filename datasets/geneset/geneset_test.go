@@ -440,6 +440,32 @@ func TestReadMatrixRefusals(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	// A binary table is held to the same: identifiers are there and clean, values finite.
+	for part, values := range map[string]map[string]any{
+		"the identifier of a gene": {"gene": []string{"TP53", " "}, "S1": []float64{1, 2}},
+		"once":                     {"gene": []string{"TP53", "TP53\x1c"}, "S1": []float64{1, 2}},
+		"finite":                   {"gene": []string{"TP53", "EGFR"}, "S1": []float64{1, math.Inf(1)}},
+		"at least one sample":      {"gene": []string{"TP53", "EGFR"}},
+		"at least one row":         {"gene": []string{}, "S1": []float64{}},
+	} {
+		schema := table.Schema{Name: "x", Columns: []table.Column{{Name: "gene", Type: table.String}}}
+		if values["S1"] != nil {
+			schema = schema.With(table.Column{Name: "S1", Type: table.Float64})
+		}
+		made, err := table.New(schema, nil, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "a.arrow")
+		if err := made.Write(path); err != nil {
+			t.Fatal(err)
+		}
+		m, err := ReadMatrix(path)
+		var e *FormatError
+		if !errors.As(err, &e) || !strings.Contains(err.Error(), part) || e.Next == "" {
+			t.Errorf("%s: %+v, %v", part, m, err)
+		}
+	}
 	if _, err := ReadMatrix(filepath.Join(t.TempDir(), "none.csv")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}

@@ -3,6 +3,7 @@ package geneset
 import (
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,8 +44,9 @@ func ReadMatrix(path string) (*Matrix, error) {
 		Allowed: ".gct, .csv, .tsv, .tab, .txt (each also with .gz), .arrow, .parquet", Next: "rename or convert the file"}
 }
 
+// readMatrixTable reads a binary table; errors give the row, from 1, as the line.
 func readMatrixTable(path string) (*Matrix, error) {
-	t, err := table.Read(path, table.Schema{Name: "expression", Columns: []table.Column{{Name: GeneColumn, Type: table.String, Unique: true}}},
+	t, err := table.Read(path, table.Schema{Name: "expression", Columns: []table.Column{{Name: GeneColumn, Type: table.String}}},
 		func(found table.Column) (table.Column, bool) {
 			found.Type, found.Nullable = table.Float64, true
 			return found, true
@@ -52,22 +54,49 @@ func readMatrixTable(path string) (*Matrix, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Matrix{Genes: slices.Clone(t.Strings(GeneColumn)), Samples: slices.Clone(t.Schema().Names()[1:])}
-	m.Values = make([][]float64, len(m.Genes))
-	for _, sample := range m.Samples {
-		values, there := t.Float64s(sample), t.Valid(sample)
-		for g := range m.Values {
-			m.Values[g] = append(m.Values[g], values[g])
-			if !there[g] {
-				m.Missing++
-			}
+	rows := &lines{file: filepath.Base(path)}
+	m := &Matrix{}
+	var values [][]float64 // [sample][gene]
+	var there [][]bool
+	samples := map[string]int{}
+	for i, name := range t.Schema().Names()[1:] {
+		sample, err := rows.identifier(name, i+2, "the name of a sample")
+		if err != nil {
+			return nil, err
 		}
+		if err := rows.once(samples, sample, i+2, "sample"); err != nil {
+			return nil, err
+		}
+		m.Samples, values, there = append(m.Samples, sample), append(values, t.Float64s(name)), append(there, t.Valid(name))
 	}
-	for _, gene := range m.Genes {
+	if len(m.Samples) == 0 || t.Rows() == 0 {
+		return nil, rows.refuse(0, "", fmt.Sprintf("%d genes and %d samples", t.Rows(), len(m.Samples)), "at least one row and at least one sample", "check that the file is complete")
+	}
+	genes := map[string]int{}
+	for g, cell := range t.Strings(GeneColumn) {
+		rows.number = g + 1
+		gene, err := rows.identifier(cell, 1, "the identifier of a gene")
+		if err != nil {
+			return nil, err
+		}
+		if err := rows.once(genes, gene, 1, "gene"); err != nil {
+			return nil, err
+		}
 		if likeDate.MatchString(gene) {
 			m.Dates = append(m.Dates, gene)
 		}
+		row := make([]float64, len(m.Samples))
+		for i, sample := range m.Samples {
+			row[i] = values[i][g]
+			if !there[i][g] {
+				m.Missing++
+			} else if math.IsInf(row[i], 0) {
+				return nil, rows.refuse(i+2, gene, fmt.Sprintf("%v in sample %s", row[i], sample), "a finite number, or null or NaN where it is missing", "correct the value")
+			}
+		}
+		m.Genes, m.Values = append(m.Genes, gene), append(m.Values, row)
 	}
+	m.Cleaned = rows.cleaned
 	return m, nil
 }
 

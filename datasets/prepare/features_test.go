@@ -2,6 +2,7 @@ package prepare
 
 import (
 	"encoding/csv"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -64,6 +65,23 @@ func TestFeatures(t *testing.T) {
 	run(t, o)
 	if _, found, err := ReadFeatures(out, nil); found || err != nil {
 		t.Errorf("features of an earlier run are left: %v, %v", found, err)
+	}
+	var bad *radiomics.SettingError
+	o.Features = &radiomics.Settings{}
+	if _, err := Run(t.Context(), o); !errors.As(err, &bad) {
+		t.Errorf("settings that cannot be: %v", err)
+	} else if _, err := ReadImaging(out); err != nil {
+		t.Errorf("they cost the tables of an earlier run: %v", err)
+	}
+	// Nor where nobody can be prepared, and no file of a patient is written over.
+	o.Features, o.Jobs = &settings, 1
+	run(t, o)
+	o.Features, o.Rule = nil, dicom.ROIRule{Exact: []string{"no such region"}}
+	if done, err := Run(t.Context(), o); err != nil || done.Prepared != 0 {
+		t.Fatal(done, err)
+	}
+	if _, found, err := ReadFeatures(out, nil); found || err != nil {
+		t.Errorf("features of patients who are not prepared are left: %v, %v", found, err)
 	}
 }
 

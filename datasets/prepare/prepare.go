@@ -94,6 +94,9 @@ func (o Options) check() error {
 	case o.Jobs < 0:
 		return &OptionError{"Jobs", fmt.Sprint(o.Jobs), "0 or more"}
 	}
+	if o.Features != nil {
+		return o.Features.Check()
+	}
 	return nil
 }
 
@@ -107,9 +110,9 @@ func (o Options) check() error {
 // over, so that a table never lies beside files of another run.
 //
 // A patient that cannot be prepared is a row of the exclusions table and stops
-// nothing. Errors: *OptionError before any work, the context's when it ends,
-// *WriteError when the output cannot be written, and an unreadable Root. The
-// results do not depend on Jobs.
+// nothing. Errors: *OptionError and *radiomics.SettingError before any work, the
+// context's when it ends, *WriteError when the output cannot be written, and an
+// unreadable Root. The results do not depend on Jobs.
 func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := o.check(); err != nil {
 		return Summary{}, err
@@ -173,6 +176,9 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 		if err != nil {
 			lost[i] = append(lost[i], o.exclusion(ids[i], err))
 		}
+	}
+	if err := removeTables(); err != nil { // where nobody was prepared
+		return Summary{}, err
 	}
 	return o.tables(tree, slices.Concat(rows...), append(o.problems(tree), slices.Concat(lost...)...))
 }

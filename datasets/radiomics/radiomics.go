@@ -93,7 +93,8 @@ func (e *RegionError) Error() string { return "radiomics: " + e.Problem + "; " +
 // co-occurrence matrix has its square.
 const maxLevels = 2000
 
-func (s Settings) check() error {
+// Check holds settings against what they can be. Error: *SettingError.
+func (s Settings) Check() error {
 	switch {
 	case s.SpacingMM < 0 || s.SpacingMM > 20 || math.IsNaN(s.SpacingMM):
 		return &SettingError{Field: "SpacingMM", Value: s.SpacingMM, Allowed: "0 (as it is) or up to 20 mm"}
@@ -111,7 +112,7 @@ func (s Settings) check() error {
 // Extract computes all features of the tumour that mask (on the CT's own grid) shows.
 // Errors: *SettingError, *RegionError.
 func Extract(ctx context.Context, ct *volume.Volume, mask *volume.Mask, s Settings) ([]Feature, error) {
-	if err := s.check(); err != nil {
+	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	if ct.Grid != mask.Grid {

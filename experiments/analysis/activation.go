@@ -294,7 +294,11 @@ func (a *activation) sampled() []int {
 	return rows
 }
 
+// lose makes an exclusion of a patient, one also for who is lost as shown and as sampled.
 func (a *activation) lose(id, reason string) {
+	if slices.ContainsFunc(a.lost, func(e datasets.Exclusion) bool { return e.Patient == id }) {
+		return
+	}
 	a.lost = append(a.lost, datasets.Exclusion{Patient: id, Cohort: a.Cohort.Name, Stage: "analysis " + activationName, Reason: reason})
 }
 
@@ -306,6 +310,12 @@ func runActivation(ctx context.Context, in *Input) (*Result, error) {
 	defer a.close()
 	if len(a.scored()) == 0 {
 		return nil, &UnfitError{Analysis: activationName, Lacks: "no patient of the test role has a cube, a scan and a score", Next: "take another cohort"}
+	}
+	for _, i := range a.Cohort.Of(datasets.Test) {
+		id := a.Cohort.Patients[i].ID
+		if _, ok := a.images[id]; !ok && a.Cubes[i] != nil {
+			a.lose(id, "there is no scan of the patient")
+		}
 	}
 	shown, err := a.show(ctx)
 	if err != nil {

@@ -16,27 +16,38 @@ import (
 
 // mapMaker makes maps with the networks of a run.
 type mapMaker struct {
-	size     int
-	networks []*cnn.Explainer // one for each network
-	models   []*cnn.Model
-	field    cnn.Field // of the layer of Grad-CAM
-	methods  []string
-	steps    int
-	baseline []float32
-	boxes    cnn.Boxes
-	inner    span // of the voxels where Grad-CAM has values, along each axis
+	size      int
+	explainer *cnn.Explainer // of one network after the other: what each holds when compiled is large
+	models    []*cnn.Model
+	field     cnn.Field // of the layer of Grad-CAM
+	methods   []string
+	steps     int
+	baseline  []float32
+	boxes     cnn.Boxes
+	inner     span // of the voxels where Grad-CAM has values, along each axis
+	seen      span // of the voxels that the networks read: a pool leaves out those at the end that fill no box
 }
 
 // span is a range of voxels along each axis of a cube: first to last, both included.
 type span struct{ first, last int }
 
 // reach is the part of the cube where a method can have values: Grad-CAM has none beyond the
-// layer's positions.
+// layer's positions, a slope none where the networks do not read, and occlusion none beyond
+// the last box that covers something that they read.
 func (m *mapMaker) reach(method string) span {
-	if method == gradCAM || method == guidedGradCAM {
+	switch method {
+	case gradCAM:
 		return m.inner
+	case guidedGradCAM:
+		return span{m.inner.first, min(m.inner.last, m.seen.last)}
+	case occlusion:
+		b := m.boxes
+		if m.size-b.Size <= m.seen.last { // the last box ends with the cube
+			return span{0, m.size - 1}
+		}
+		return span{0, m.seen.last/b.Stride*b.Stride + b.Size - 1}
 	}
-	return span{0, m.size - 1}
+	return m.seen
 }
 
 // cut is the part of a map [size^3] within the span.
@@ -53,12 +64,17 @@ func (s span) cut(m []float64, size int) []float64 {
 
 func newMapMaker(n *scoring.Networks, s Activation, baseline []float32) (*mapMaker, error) {
 	m := &mapMaker{size: n.Size, models: n.Models, methods: s.Methods, steps: s.IntegratedGradients.Steps, baseline: baseline}
-	voxels := func(mm float64) int { return min(max(int(math.Round(mm/n.MM)), 1), n.Size) }
+	voxels := func(mm float64) int { return int(min(max(math.Round(mm/n.MM), 1), float64(n.Size))) }
 	m.boxes = cnn.Boxes{Size: voxels(s.Occlusion.SizeMM), Stride: voxels(s.Occlusion.StrideMM), Fill: volume.Normalise(float32(s.Occlusion.FillHU))}
 	var err error
 	if m.field, err = layerOf(n.Models[0].Spec, s.Layer); err != nil {
 		return nil, err
 	}
+	fields, err := n.Models[0].Spec.Fields()
+	if err != nil {
+		return nil, err
+	}
+	m.seen = span{0, fields[len(fields)-1].Last()}
 	everywhere := onCube(slices.Repeat([]float64{1}, m.field.Edge*m.field.Edge*m.field.Edge), m.field, m.size)
 	diagonal := func(i int) bool { return everywhere[(i*m.size+i)*m.size+i] != 0 }
 	for m.inner.last = m.size - 1; !diagonal(m.inner.last); m.inner.last-- {
@@ -66,22 +82,13 @@ func newMapMaker(n *scoring.Networks, s Activation, baseline []float32) (*mapMak
 	for !diagonal(m.inner.first) {
 		m.inner.first++
 	}
-	for _, model := range n.Models {
-		x, err := cnn.NewExplainer(n.Engine, model)
-		if err != nil {
-			m.close()
-			return nil, err
-		}
-		m.networks = append(m.networks, x)
+	if m.explainer, err = cnn.NewExplainer(n.Engine, n.Models[0]); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
 
-func (m *mapMaker) close() {
-	for _, x := range m.networks {
-		x.Close()
-	}
-}
+func (m *mapMaker) close() { m.explainer.Close() }
 
 // lookedAt are the maps of one cube.
 type lookedAt struct {
@@ -95,9 +102,9 @@ type lookedAt struct {
 // mean is the mean over the networks.
 func (m *mapMaker) mean(ctx context.Context, cube []float32) (*lookedAt, error) {
 	var sum *lookedAt
-	share := 1 / float64(len(m.networks))
-	for _, x := range m.networks {
-		l, err := m.by(ctx, x, cube)
+	share := 1 / float64(len(m.models))
+	for _, model := range m.models {
+		l, err := m.by(ctx, model, cube)
 		if err != nil {
 			return nil, err
 		}
@@ -117,9 +124,12 @@ func (m *mapMaker) mean(ctx context.Context, cube []float32) (*lookedAt, error) 
 	return sum, nil
 }
 
-// by are the maps of one network.
-func (m *mapMaker) by(ctx context.Context, x *cnn.Explainer, cube []float32) (*lookedAt, error) {
-	one := [][]float32{cube}
+// by are the maps of one network, of the run or with random weights.
+func (m *mapMaker) by(ctx context.Context, model *cnn.Model, cube []float32) (*lookedAt, error) {
+	x, one := m.explainer, [][]float32{cube}
+	if err := x.Use(model); err != nil {
+		return nil, err
+	}
 	odds, err := x.LogOdds(ctx, one)
 	if err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func (a *activation) play(ctx context.Context) ([]player, error) {
 			p.looked = append(p.looked, point(m.Method, m.OnCube, regions))
 			p.share[m.Method] = shares(regions, a.maps.reach(m.Method))
 		}
-		p.share[byCentre] = shares(regions, span{0, n - 1})
+		p.share[byCentre] = shares(regions, span{0, n - 1}) // of the whole cube
 		all = append(all, p)
 	}
 	bar.Done()
@@ -107,7 +107,7 @@ func (a *activation) passOver(ctx context.Context, row int, err error) error {
 func (a *activation) regions(e *Explanation) map[string]*volume.Mask {
 	out := map[string]*volume.Mask{regionTumour: volume.ResampleMask(e.tumour, e.Cube.Grid)}
 	if a.Phantom != nil {
-		halo := volume.ResampleMask(a.Phantom.Regions(a.images[e.Patient]).Halo, e.Cube.Grid)
+		halo := volume.ResampleMask(a.Phantom.Halo(a.images[e.Patient]), e.Cube.Grid)
 		for k, v := range out[regionTumour].In {
 			halo.In[k] |= v
 		}
@@ -123,17 +123,17 @@ func (a *activation) regionNames() []string {
 	return []string{regionTumour}
 }
 
-// point finds the largest size of a map, the first of equal ones in the order z, y, x.
+// point finds the largest size of a map. Where several voxels have it, as those of one box
+// of the occlusion do, it is the one next to their middle, of these the first in the order
+// z, y, x: else a map would point to its boxes' corners.
 func point(method string, m *volume.Volume, regions map[string]*volume.Mask) pointed {
 	p := pointed{method: method, hit: map[string]bool{}, energy: map[string]float64{}}
-	best, total := 0, 0.0
-	for k, v := range m.HU {
-		if math.Abs(float64(v)) > math.Abs(float64(m.HU[best])) {
-			best = k
-		}
+	most, total := 0.0, 0.0
+	for _, v := range m.HU {
+		most = max(most, math.Abs(float64(v)))
 		total += math.Abs(float64(v))
 	}
-	n := m.Grid.Size
+	best, n := middleOf(m, most), m.Grid.Size
 	p.empty, p.voxel = m.HU[best] == 0, [3]int{best % n[0], best / n[0] % n[1], best / (n[0] * n[1])}
 	p.mm = m.Grid.Position([3]float64{float64(p.voxel[0]), float64(p.voxel[1]), float64(p.voxel[2])})
 	for name, in := range regions {
@@ -146,6 +146,36 @@ func point(method string, m *volume.Volume, regions map[string]*volume.Mask) poi
 		p.hit[name], p.energy[name] = !p.empty && in.In[best] != 0, inside/total
 	}
 	return p
+}
+
+// middleOf is the place of the voxel of this size next to the middle of all that have it.
+func middleOf(m *volume.Volume, size float64) int {
+	var all []int
+	var middle [3]float64
+	n := m.Grid.Size
+	at := func(k int) [3]float64 {
+		return [3]float64{float64(k % n[0]), float64(k / n[0] % n[1]), float64(k / (n[0] * n[1]))}
+	}
+	for k, v := range m.HU {
+		if math.Abs(float64(v)) == size {
+			all = append(all, k)
+			for a, i := range at(k) {
+				middle[a] += i
+			}
+		}
+	}
+	best, least := 0, math.Inf(1)
+	for _, k := range all {
+		far := 0.0
+		for a, i := range at(k) {
+			d := i - middle[a]/float64(len(all))
+			far += d * d
+		}
+		if far < least {
+			best, least = k, far
+		}
+	}
+	return best
 }
 
 // Names of the measures of the pointing game.
@@ -210,10 +240,15 @@ func (a *activation) pointingMeasures(all []player) ([]Measure, error) {
 
 // reachWords say where a method's map can have values.
 func (a *activation) reachWords(method string) string {
-	if s := a.maps.reach(method); s.last-s.first+1 < a.spec.Size {
-		return fmt.Sprintf("the middle %d^3 voxels, where the layer has positions", s.last-s.first+1)
+	s := a.maps.reach(method)
+	switch n := s.last - s.first + 1; {
+	case method == byCentre || n == a.spec.Size:
+		return "the cube"
+	case method == gradCAM || method == guidedGradCAM:
+		return fmt.Sprintf("the middle %d^3 voxels, where the layer has positions", n)
+	default:
+		return fmt.Sprintf("the first %d^3 voxels, which the networks read", n)
 	}
-	return "the cube"
 }
 
 // meanOf is a mean over patients with its percentile interval.

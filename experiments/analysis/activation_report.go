@@ -162,7 +162,8 @@ func (a *activation) patientsTable(pictures []shown, played []player) (*table.Ta
 		{Name: "sampled", Type: table.Bool, Description: "plays the pointing game"},
 		{Name: "folder", Type: table.String, Nullable: true, Description: "of the maps, where the patient is shown"},
 		{Name: "empty", Type: table.Bool, Description: "the map is 0 everywhere"},
-		{Name: "x", Type: table.Float64, Unit: "mm", Description: "of the map's largest size, patient system (LPS)"}, {Name: "y", Type: table.Float64, Unit: "mm"}, {Name: "z", Type: table.Float64, Unit: "mm"},
+		{Name: "x", Type: table.Float64, Nullable: true, Unit: "mm", Description: "of the map's largest size, patient system (LPS); none for an empty map"},
+		{Name: "y", Type: table.Float64, Nullable: true, Unit: "mm"}, {Name: "z", Type: table.Float64, Nullable: true, Unit: "mm"},
 	}}
 	columns := map[string]any{
 		"patient_id": table.ColumnOf(lines, func(l line) string { return a.Cohort.Patients[l.row].ID }),
@@ -174,7 +175,7 @@ func (a *activation) patientsTable(pictures []shown, played []player) (*table.Ta
 		"empty":      table.ColumnOf(lines, func(l line) bool { return l.empty }),
 	}
 	for axis, name := range []string{"x", "y", "z"} {
-		columns[name] = table.ColumnOf(lines, func(l line) float64 { return l.mm[axis] })
+		columns[name] = table.ColumnOf(lines, func(l line) table.Null[float64] { return table.Null[float64]{V: l.mm[axis], Valid: !l.empty} })
 	}
 	for _, region := range a.regionNames() {
 		id := strings.ReplaceAll(region, " ", "_")
@@ -246,7 +247,7 @@ func (a *activation) figures(measures []Measure, sane []randomised) ([]Figure, e
 			return nil, err
 		}
 		out = append(out, Figure{Name: "activation-pointing", SVG: svg,
-			Caption: "Share of patients whose map has its largest size in the region. Chance is the region's share of the cube; for Grad-CAM, which has values in the middle only, it is higher (see the table). A map that always points to the middle of the cube does well too, because the cube is cut around the tumour: a method says more than that only where it lies above both."})
+			Caption: "Share of patients whose map has its largest size in the region. Chance is the region's share of the whole cube; for maps that have values in a part of it only, as Grad-CAM in the middle, it is higher (see the table). A map that always points to the middle of the cube does well too, because the cube is cut around the tumour: a method says more than that only where it lies above both."})
 	}
 	trend := figure.TrendPlot{Title: "Maps of randomised networks", X: "layers with random weights, from the logits down", Y: "rank correlation with the trained network's",
 		Lines: []figure.ForestLine{{Name: "bound at the deepest", At: a.settings.Sanity.Bound}}}

@@ -2,7 +2,6 @@ package analysis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -56,7 +55,7 @@ func (a *activation) sanity(ctx context.Context) ([]randomised, error) {
 			cubes = append(cubes, scoring.Inputs([]*volume.Cube{a.Cubes[row]}, a.spec.Size)[0])
 		}
 	}
-	x, trained := a.maps.networks[0], a.maps.models[0]
+	trained := a.maps.models[0]
 	layers, err := trained.Layers()
 	if err != nil {
 		return nil, err
@@ -83,10 +82,7 @@ func (a *activation) sanity(ctx context.Context) ([]randomised, error) {
 	}
 	bar := a.Progress.Bar(len(versions), "activation: randomised networks")
 	all, err := compareVersions(ctx, a.settings.Methods, versions, cubes, func(ctx context.Context, m *cnn.Model, cube []float32) (map[string][]float64, error) {
-		if err := x.Use(m); err != nil {
-			return nil, err
-		}
-		l, err := a.maps.by(ctx, x, cube)
+		l, err := a.maps.by(ctx, m, cube)
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +94,7 @@ func (a *activation) sanity(ctx context.Context) ([]randomised, error) {
 		return sizes, nil
 	}, func() { bar.Add(1) })
 	bar.Done()
-	return all, errors.Join(err, x.Use(trained))
+	return all, err
 }
 
 // networkVersion is a network to compare with the first of a list.

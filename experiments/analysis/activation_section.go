@@ -3,6 +3,8 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"net/url"
+	"path"
 	"slices"
 	"strings"
 
@@ -47,7 +49,7 @@ func (a *activation) section(pictures []shown, measures []Measure, sample int, f
 			caption += " " + strings.Join(misses, "; ") + "."
 		}
 		blocks = append(blocks, report.Picture{PNG: s.picture, Alt: fmt.Sprintf("Scan and maps of patient %s: one column for the scan and for each method, one row for each plane", id),
-			Caption: report.Text(caption), File: s.folder + "/planes.png"})
+			Caption: report.Text(caption), File: path.Join(activationName, url.PathEscape(path.Base(s.folder)), "planes.png")})
 	}
 	return report.Section{ID: activationName, Title: "What the networks look at", Blocks: blocks}
 }
@@ -55,7 +57,7 @@ func (a *activation) section(pictures []shown, measures []Measure, sample int, f
 // howMade says what is shown and by which settings.
 func (a *activation) howMade() string {
 	f, b := a.maps.field, a.maps.boxes
-	text := fmt.Sprintf("Maps are means over %s and explain the log-odds of the score. ", plural(len(a.maps.networks), "network"))
+	text := fmt.Sprintf("Maps are means over %s and explain the log-odds of the score. ", plural(len(a.maps.models), "network"))
 	if slices.Contains(a.settings.Methods, gradCAM) || slices.Contains(a.settings.Methods, guidedGradCAM) {
 		text += fmt.Sprintf("Grad-CAM (Selvaraju et al. 2017) is made of %s, whose %d positions along each axis lie %g voxels apart and see %d voxels each", f.Layer, f.Edge, f.Step, f.Width)
 		if all, err := a.Networks.Models[0].Spec.Convolutions(); err == nil && all[len(all)-1].Layer != f.Layer {
@@ -97,14 +99,13 @@ func (a *activation) reading(measures []Measure, sample int) report.List {
 	var list report.List
 	say := func(format string, args ...any) { list = append(list, report.Text(fmt.Sprintf(format, args...))) }
 	for _, region := range a.regionNames() {
-		chance, ok := measured(measures, regionShare, byCentre+", "+region)
+		centre, ok := measured(measures, pointingGame, byCentre+", "+region)
 		if !ok {
 			continue
 		}
-		centre, _ := measured(measures, pointingGame, byCentre+", "+region)
 		best, worst := a.extremes(measures, region)
-		say("Pointing game, %s of %s: %s %s, %s %s; chance %.3f, the middle of the cube %s.", region, plural(sample, "patient"),
-			methodTitle(methodOf(best)), best.words(), methodTitle(methodOf(worst)), worst.words(), chance.Value, centre.words())
+		say("Pointing game, %s of %s: %s %s against a chance of %s, %s %s against a chance of %s; the middle of the cube %s.", region, plural(sample, "patient"),
+			methodTitle(methodOf(best)), best.words(), chanceOf(measures, best), methodTitle(methodOf(worst)), worst.words(), chanceOf(measures, worst), centre.words())
 	}
 	if gap, ok := measured(measures, pathGap, integrated); ok {
 		change, _ := measured(measures, "integrated_gradients_change", integrated)
@@ -129,6 +130,12 @@ func (a *activation) extremes(measures []Measure, region string) (best, worst Me
 	return best, worst
 }
 
+// chanceOf is the share of the region where the method of a measure can point.
+func chanceOf(measures []Measure, game Measure) string {
+	chance, _ := measured(measures, regionShare, game.Group)
+	return chance.text()
+}
+
 // words are a measure with its interval, empty where there is none.
 func words(measures []Measure, name, group string) string {
 	if m, ok := measured(measures, name, group); ok {
@@ -143,7 +150,7 @@ func (a *activation) pointingTable(measures []Measure, sample int) report.Table 
 		Caption: report.Text(fmt.Sprintf("Where the maps point, and how much of them lies there, in %s, with %.0f%% intervals.", plural(sample, "patient"), 100*a.Level)),
 		Columns: []report.Column{{Title: "Region"}, {Title: "Method"}, {Title: "Points inside", Number: true}, {Title: "Chance", Number: true}, {Title: "p", Number: true}, {Title: "Map inside", Number: true}},
 		Files:   []string{"tables/" + activationName + ".arrow", "tables/" + activationName + ".parquet", "tables/" + activationPatients + ".arrow"},
-		Note:    report.Text("Chance is the share of the region among the voxels where a map can have values: all of the cube, for Grad-CAM those in the middle where the layer has positions. p is one-sided against it."),
+		Note:    report.Text("Chance is the share of the region among the voxels where a map can have values: for Grad-CAM those in the middle where the layer has positions, for slopes those that the networks read, which may not be the last ones of the cube. p is one-sided against it."),
 	}
 	for _, region := range a.regionNames() {
 		for _, by := range append(a.settings.names(), byCentre) {
@@ -164,9 +171,9 @@ func (a *activation) pointingTable(measures []Measure, sample int) report.Table 
 func (a *activation) checkTable(measures []Measure) report.Table {
 	t := report.Table{
 		Caption: report.Text(fmt.Sprintf("Whether the maps depend on what the networks learned: how alike the sizes of two maps are by rank (Spearman) and by structure (SSIM), with %.0f%% intervals.", 100*a.Level)),
-		Columns: []report.Column{{Title: "Method"}, {Title: "Check"}, {Title: "n", Number: true}, {Title: "All weights random, rank", Number: true}, {Title: "SSIM", Number: true}, {Title: "Another seed's network, rank", Number: true}},
+		Columns: []report.Column{{Title: "Method"}, {Title: "Check"}, {Title: "n", Number: true}, {Title: "Random, rank", Number: true}, {Title: "Random, SSIM", Number: true}, {Title: "Other seed, rank", Number: true}},
 		Files:   []string{"tables/" + activationSanity + ".arrow"},
-		Note:    report.Text(fmt.Sprintf("The check fails where the rank correlation with the maps of random weights (%d draws) is above %g on average. Another seed's network learned the same cohort: a map that is no more like that one's than like a random one's says little of what was learned.", a.settings.Sanity.Draws, a.settings.Sanity.Bound)),
+		Note:    report.Text(fmt.Sprintf("The check fails where the rank correlation with the maps of all weights random (%s) is above %g on average. Another seed's network learned the same cohort: a map that is no more like that one's than like a random one's says little of what was learned.", plural(a.settings.Sanity.Draws, "draw"), a.settings.Sanity.Bound)),
 	}
 	for _, m := range a.methods {
 		pass, ok := measured(measures, sanityPass, m.name)
@@ -188,17 +195,30 @@ func (a *activation) lines(measures []Measure, sample int) []string {
 	var out []string
 	region := a.regionNames()[len(a.regionNames())-1]
 	if best, worst := a.extremes(measures, region); best.Value >= 0 {
-		chance, _ := measured(measures, regionShare, byCentre+", "+region)
 		centre, _ := measured(measures, pointingGame, byCentre+", "+region)
-		out = append(out, fmt.Sprintf("activation: maps point into the %s in %s (%s) to %s (%s) of %s; chance %.3f, middle of the cube %s",
-			region, worst.words(), methodOf(worst), best.words(), methodOf(best), plural(sample, "patient"), chance.Value, centre.text()))
+		out = append(out, fmt.Sprintf("activation: maps point into the %s in %s (%s, chance %s) to %s (%s, chance %s) of %s; middle of the cube %s",
+			region, worst.words(), methodOf(worst), chanceOf(measures, worst), best.words(), methodOf(best), chanceOf(measures, best), plural(sample, "patient"), centre.text()))
 	}
 	if failed := failing(measures); len(failed) > 0 {
 		out = append(out, fmt.Sprintf("activation: WARNING: %s FAILED the check by random weights (rank correlation above %g): these maps show the scan more than the network", strings.Join(failed, ", "), a.settings.Sanity.Bound))
-	} else {
+	} else if len(a.unchecked(measures)) == 0 {
 		out = append(out, fmt.Sprintf("activation: all methods pass the check by random weights (rank correlation at most %g)", a.settings.Sanity.Bound))
 	}
+	if names := a.unchecked(measures); len(names) > 0 {
+		out = append(out, fmt.Sprintf("activation: WARNING: %s could not be checked by random weights: the maps are empty", strings.Join(names, ", ")))
+	}
 	return out
+}
+
+// unchecked are the methods of which the check found no map to compare.
+func (a *activation) unchecked(measures []Measure) []string {
+	var names []string
+	for _, m := range a.methods {
+		if _, ok := measured(measures, sanityPass, m.name); !ok {
+			names = append(names, m.name)
+		}
+	}
+	return names
 }
 
 // methodOf is the method that a measure of the pointing game is of.

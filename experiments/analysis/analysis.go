@@ -29,11 +29,12 @@ type Input struct {
 	Outcomes   []datasets.Outcome // the test role's too: it was opened before
 	Scores     []float64          // risk of death, higher is worse; NaN where there is none
 	ScoredBy   string             // whose scores these are, in words
-	Cut        float64            // high risk is strictly above: the median of the tune role
+	Cut        float64            // high risk is strictly above: the median of the tune role; NaN for imported networks, which come without
 	Truth      []float64          // the phantom's log hazard; nil for real patients
 	Cubes      []*volume.Cube     // what the networks read; nil where scores came from elsewhere, an entry is nil for a patient without one
 	Images     datasets.Images    // the scans behind them, by patient id and not aligned; nil where there are none
-	Networks   *scoring.Networks  // nil where scores came from elsewhere
+	Networks   *scoring.Networks  // nil where scores came from elsewhere, and before they are trained
+	Spec       volume.CubeSpec    // what the networks read, also before they are trained; zero where scores came from elsewhere
 	Phantom    *phantom.Phantom   // where the cohort is one, else nil
 	Level      float64            // of confidence intervals
 	Bootstrap  int                // resamples
@@ -46,7 +47,7 @@ type Input struct {
 
 	// Retrain trains networks anew by the run's settings on other cubes of the same patients
 	// and gives their mean scores, aligned. What was trained under a name before is kept,
-	// also when the run is stopped.
+	// also when the run is stopped. Nil for a finished run that was opened again.
 	Retrain func(ctx context.Context, name string, cubes []*volume.Cube) ([]float64, error)
 }
 

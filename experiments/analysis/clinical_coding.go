@@ -245,18 +245,22 @@ func riskGroups(in *Input) coding {
 func tumourVolume(in *Input) *coding {
 	c := &coding{name: "volume", title: "Tumour volume", ordered: true, unit: "per doubling", numbers: make([]float64, len(in.Scores))}
 	mm3 := make([]float64, len(in.Scores))
-	if f, err := in.Cohort.Feature("original_shape_Volume"); err == nil {
+	switch f, err := in.Cohort.Feature("original_shape_Volume"); {
+	case err == nil:
 		copy(mm3, f.Values)
-	} else if in.Cubes == nil {
+	case in.Cubes != nil:
+		for i, cube := range in.Cubes {
+			if cube != nil {
+				mm3[i] = cube.VolumeMM3
+			}
+		}
+	default:
 		return nil
 	}
-	for i := range mm3 {
-		if in.Cubes != nil && in.Cubes[i] != nil {
-			mm3[i] = in.Cubes[i].VolumeMM3
-		}
+	for i, v := range mm3 {
 		c.numbers[i] = math.NaN()
-		if mm3[i] > 0 {
-			c.numbers[i] = math.Log2(mm3[i])
+		if v > 0 {
+			c.numbers[i] = math.Log2(v)
 		}
 	}
 	return c

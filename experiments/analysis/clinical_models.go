@@ -232,7 +232,9 @@ func (w *clinicalWork) jointModels() (clinicalModels, error) {
 			if !ok {
 				return err
 			}
-			m.failed = why
+			// The row of what was added says why there is none.
+			c := slices.Concat(chart, more)[len(chart)+len(more)-1]
+			m.failed, m.terms = why, []clinicalTerm{{variable: c.name, title: c.title, unit: c.unit, n: m.n, events: m.events, proportional: math.NaN(), whole: math.NaN()}}
 		}
 		m.missing = len(w.patients) - len(whole)
 		f.models = append(f.models, m)

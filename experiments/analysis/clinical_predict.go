@@ -79,6 +79,9 @@ func (w *clinicalWork) predict(ctx context.Context) (*clinicalPredictions, error
 		chart = w.chartSet(w.patients)
 		p, err = w.crossFitted(ctx, chart, volume)
 	}
+	if err == nil {
+		err = w.judge(p)
+	}
 	var climb *stats.ConvergenceError
 	var input *stats.InputError
 	var folds *tabular.InputError
@@ -88,7 +91,7 @@ func (w *clinicalWork) predict(ctx context.Context) (*clinicalPredictions, error
 	case err != nil:
 		return nil, err
 	}
-	return p, w.judge(p)
+	return p, nil
 }
 
 func (w *clinicalWork) volumeSet() []coding {
@@ -236,7 +239,8 @@ func (w *clinicalWork) crossFitted(ctx context.Context, chart, volume []coding) 
 	return p, nil
 }
 
-// judge holds the forecasts against what became of the patients.
+// judge holds the forecasts against what became of the patients. Errors: *stats.InputError
+// where too few of them have a label, or all the same one.
 func (w *clinicalWork) judge(p *clinicalPredictions) error {
 	days, died := survivalOf(w.in.Outcomes, p.patients)
 	var labelled []int // places in p.patients
@@ -260,9 +264,6 @@ func (w *clinicalWork) judge(p *clinicalPredictions) error {
 		}
 		if err == nil {
 			f.benefit, err = stats.DecisionCurve(risk, dead, w.settings.Thresholds, w.in.Bootstrap, w.in.Seed, level)
-		}
-		if errors.As(err, &none) {
-			return &cannotPredict{err.Error()}
 		}
 		if err != nil {
 			return err

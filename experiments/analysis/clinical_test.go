@@ -299,6 +299,38 @@ func (in *Input) run(t *testing.T) (*Result, error) {
 	return Run(t.Context(), clinicalName, in)
 }
 
+// Forecasts that cannot be judged, here because nobody has a two-year label, are none: the
+// report says why, and the models stay.
+func TestClinicalWithoutLabels(t *testing.T) {
+	in := phantomInput(t, 284, seen)
+	for i := range in.Outcomes {
+		in.Outcomes[i].Alive2yr = datasets.Null[bool]{}
+	}
+	got, err := in.run(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := strings.Join(got.Lines, "\n")
+	if !strings.Contains(said, "hazard ratio of the score") || !strings.Contains(said, "no forecasts by clinical models") {
+		t.Error(said)
+	}
+}
+
+// A model that has no answer keeps a row that says why: here nobody is at high risk.
+func TestClinicalModelWithoutAnswer(t *testing.T) {
+	in := phantomInput(t, 284, seen)
+	in.Cut = math.Inf(1)
+	got, err := in.run(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	models := got.Tables[1]
+	k := slices.Index(models.Strings("model"), modelClinicalGroup)
+	if k < 0 || models.Strings("variable")[k] != "risk_group" || !strings.Contains(models.Strings("problem")[k], "does not vary") {
+		t.Errorf("row %d of the models", k)
+	}
+}
+
 func TestClinicalUnfit(t *testing.T) {
 	in := phantomInput(t, 284, seen)
 	for i := range in.Cohort.Patients {

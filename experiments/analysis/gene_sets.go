@@ -149,6 +149,14 @@ type geneMetric struct {
 	scores      func(genes []string, values [][]float64, risk []float64, high []bool, outcomes []datasets.Outcome) ([]float64, error)
 }
 
+// asks is what a patient needs besides expression.
+func (m geneMetric) asks() string {
+	if m.survival {
+		return "a follow-up"
+	}
+	return "a score"
+}
+
 var geneMetrics = []geneMetric{
 	{name: "spearman", words: "Spearman's correlation of expression with the score",
 		scores: func(genes []string, values [][]float64, risk []float64, _ []bool, _ []datasets.Outcome) ([]float64, error) {
@@ -199,7 +207,8 @@ func geneSetsReady(in *Input) error {
 	if err != nil {
 		return err
 	}
-	if _, err := x.join(in, func(int) string { return "" }); err != nil {
+	j, err := x.join(in, func(int) string { return "" })
+	if err != nil {
 		return err
 	}
 	if s.BesideDir == "" {
@@ -213,7 +222,7 @@ func geneSetsReady(in *Input) error {
 	for i, set := range x.sets {
 		names[i] = set.Name
 	}
-	return there.shares(names)
+	return there.shares(names, j.genes)
 }
 
 // geneFindings are the analysis' numbers, before tables and figures.

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -89,18 +90,24 @@ func readBeside(run string) (*cohortBeside, error) {
 	return out, nil
 }
 
-// shares wants three sets or more in common.
-func (c *cohortBeside) shares(names []string) error {
+// shares wants three sets and three genes or more in common.
+func (c *cohortBeside) shares(names, genes []string) error {
 	shared := 0
-	var there []string
-	for name := range c.sets {
-		there = append(there, name)
-	}
-	slices.Sort(there)
+	there := slices.Sorted(maps.Keys(c.sets))
 	for _, name := range names {
 		if c.sets[name].tested {
 			shared++
 		}
+	}
+	common := 0
+	for _, gene := range genes {
+		if _, ok := c.scores[gene]; ok {
+			common++
+		}
+	}
+	if shared >= fewestShared && common < fewestShared {
+		return unfitGenes("take sets with one kind of identifier in both runs (analysis.gene_sets.sets and mapping), or leave beside out", "%d of its %d genes (such as %s) were ranked in the run beside it (which has %d, such as %s), and %d are needed",
+			common, len(genes), few(genes), len(c.scores), few(slices.Sorted(maps.Keys(c.scores))), fewestShared)
 	}
 	if shared >= fewestShared {
 		return nil
@@ -143,7 +150,7 @@ func (f *geneFindings) holdAgainst(there *cohortBeside) (*geneConcordance, error
 	for i, set := range f.result.Sets {
 		names[i] = set.Name
 	}
-	if err := there.shares(names); err != nil {
+	if err := there.shares(names, f.ranking.Genes); err != nil {
 		return nil, err
 	}
 	scores := map[string]float64{}

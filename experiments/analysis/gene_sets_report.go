@@ -145,7 +145,7 @@ func (f *geneFindings) figures() ([]Figure, error) {
 func (f *geneFindings) concordanceFigure() ([]byte, error) {
 	c := f.beside
 	plot := figure.ConcordancePlot{FirstName: c.beside.name, SecondName: f.hereName(), Limit: fdrLimit,
-		Spearman: &figure.Estimate{Value: c.spearman.R, Low: orZero(c.spearman.Low), High: orZero(c.spearman.High)},
+		Spearman: c.estimate(),
 		Overlap:  fmt.Sprintf("in both %d, by chance %.2g (Fisher %s)", c.both, c.expected, figure.PValue(c.p))}
 	for _, s := range c.byDistance() {
 		plot.Sets = append(plot.Sets, figure.SharedSet{Name: s.name, First: s.there.nes, Second: s.here.nes, FoundFirst: s.foundThere, FoundSecond: s.foundHere})
@@ -156,12 +156,13 @@ func (f *geneFindings) concordanceFigure() ([]byte, error) {
 // hereName is the name of this run's experiment.
 func (f *geneFindings) hereName() string { return cmp.Or(f.in.Provenance["experiment"], "this run") }
 
-// orZero stands 0 in place of a limit that could not be estimated: figures draw no interval.
-func orZero(v float64) float64 {
-	if math.IsNaN(v) {
-		return 0
+// estimate is the correlation of NES, without an interval for fewer than four sets.
+func (c *geneConcordance) estimate() *figure.Estimate {
+	e := figure.Estimate{Value: c.spearman.R}
+	if !math.IsNaN(c.spearman.Low) {
+		e.Low, e.High = c.spearman.Low, c.spearman.High
 	}
-	return v
+	return &e
 }
 
 // byDistance are the shared sets, those furthest from 0 in both cohorts first.
@@ -204,8 +205,8 @@ func (f *geneFindings) lines() []string {
 		out = append(out, line)
 	}
 	if c := f.beside; c != nil {
-		out = append(out, fmt.Sprintf("gene sets beside %s: Spearman of NES %.2f (95%% CI %.2f to %.2f, %d sets), %d found in both (%d with the same sign; %.2g by chance, %s)",
-			c.beside.name, c.spearman.R, c.spearman.Low, c.spearman.High, len(c.rows), c.both, c.bothSign, c.expected, figure.PValue(c.p)))
+		out = append(out, fmt.Sprintf("gene sets beside %s: Spearman of NES %s (%d sets), %d found in both (%d with the same sign; %.2g by chance, %s)",
+			c.beside.name, c.estimate().Text(2), len(c.rows), c.both, c.bothSign, c.expected, figure.PValue(c.p)))
 	}
 	return out
 }
@@ -239,16 +240,21 @@ func (f *geneFindings) lostWords() string {
 func (f *geneFindings) section(figures []Figure) report.Section {
 	found, up := f.counts()
 	say := func(format string, args ...any) report.Paragraph { return report.Text(fmt.Sprintf(format, args...)) }
+	metric := f.settings.metric()
+	lead := say("Which genes go with the predicted risk of death, and do sets of genes gather at one end of that ranking? Scores are risks: a positive NES means that the set is expressed more in patients at higher risk. " +
+		"The study ranked its genes against the network's probability of being ALIVE at two years: its NES stand for ours with the sign reversed.")
+	if metric.survival {
+		lead = say("Which genes go with survival itself, and do sets of genes gather at one end of that ranking? The network's score has no part in it. A positive NES means that the set is expressed more in patients who die earlier.")
+	}
 	blocks := []report.Block{
-		say("Which genes go with the predicted risk of death, and do sets of genes gather at one end of that ranking? Scores are risks: a positive NES means that the set is expressed more in patients at higher risk. " +
-			"The study ranked its genes against the network's probability of being ALIVE at two years: its NES stand for ours with the sign reversed."),
+		lead,
 		report.KeyFigures{
-			{Label: "Patients with expression and a score", Value: fmt.Sprint(len(f.joined.patients)), Note: f.settings.Role + " role"},
+			{Label: "Patients with expression and " + metric.asks(), Value: fmt.Sprint(len(f.joined.patients)), Note: f.settings.Role + " role"},
 			{Label: "Genes ranked", Value: fmt.Sprint(len(f.ranking.Genes)), N: len(f.joined.patients), Note: f.settings.Metric},
 			{Label: fmt.Sprintf("Sets at FDR < %.2f", fdrLimit), Value: fmt.Sprintf("%d of %d", found, len(f.result.Sets)), N: len(f.joined.patients), Note: fmt.Sprintf("%d higher, %d lower at high risk", up, found-up)},
 		},
 	}
-	if f.settings.hasRole("train") {
+	if f.settings.hasRole("train") && !metric.survival {
 		blocks = append(blocks, report.Callout{Tone: report.Warning, Title: "The train role is in it", Body: []report.Paragraph{
 			say("The networks learned from these patients' outcomes, so that their scores say more of them than of new patients.")}})
 	}
@@ -356,7 +362,7 @@ func (f *geneFindings) concordanceBlocks(figures []Figure) []report.Block {
 			ci = fmt.Sprintf("%.2f to %.2f", m.Low.V, m.High.V)
 		}
 		if m.P.Valid {
-			p = fmt.Sprintf("%.2g", m.P.V)
+			p = rateText(m.P.V)
 		}
 		value := fmt.Sprintf("%.2f", m.Value)
 		if m.Value == math.Trunc(m.Value) && math.Abs(m.Value) > 1 || strings.HasPrefix(m.Name, "sets ") {

@@ -163,7 +163,10 @@ func (f *geneFindings) setTable() (*table.Table, error) {
 	if provenance == nil {
 		provenance = map[string]string{}
 	}
-	provenance[provenanceOfSets] = fmt.Sprintf("%s in %d patients of the role %s, scored by %s", f.settings.Metric, len(f.joined.patients), f.settings.Role, f.in.ScoredBy)
+	provenance[provenanceOfSets] = fmt.Sprintf("%s in %d patients of the role %s", f.settings.Metric, len(f.joined.patients), f.settings.Role)
+	if !f.settings.metric().survival {
+		provenance[provenanceOfSets] += ", scored by " + f.in.ScoredBy
+	}
 	return table.New(enrichmentSchema(), provenance, map[string]any{
 		"set":         table.ColumnOf(rows, func(r row) string { return r.Name }),
 		"description": table.ColumnOf(rows, func(r row) string { return words[r.Name] }),
@@ -257,7 +260,7 @@ func (f *geneFindings) measures() []Measure {
 		}
 	}
 	by := f.settings.metric().words
-	count("patients with gene expression and a score", group, n, "joined by patient id")
+	count("patients with gene expression and "+f.settings.metric().asks(), group, n, "joined by patient id")
 	count("patients without gene expression", group, f.joined.without, "rows of the exclusions table")
 	count("samples of nobody in the cohort", group, f.joined.strangers, "rows of the exclusions table")
 	count("genes ranked", group, len(f.ranking.Genes), by)
@@ -266,10 +269,14 @@ func (f *geneFindings) measures() []Measure {
 	count("sets higher at high risk, FDR < 0.05", group, up, fdr)
 	count("sets lower at high risk, FDR < 0.05", group, down, fdr)
 	if known := planted(f.in); known != nil {
+		scoredBy := f.in.ScoredBy
+		if f.settings.metric().survival {
+			scoredBy = "survival"
+		}
 		for _, arm := range []struct {
 			by     string
 			result *enrichment.Result
-		}{{f.in.ScoredBy, f.result}, {"true hazard", f.truth}} {
+		}{{scoredBy, f.result}, {"true hazard", f.truth}} {
 			if arm.result == nil {
 				continue
 			}

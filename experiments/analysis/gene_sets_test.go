@@ -143,6 +143,13 @@ func TestGeneSetsFindsWhatWasPlanted(t *testing.T) {
 		in.Cut = 0
 		r := geneRun(t, in)
 		sets := geneTable(t, r, enrichmentTable)
+		asks, by := "a score", "scored by network"
+		if metric == "cox_z" { // the score has no part in it
+			asks, by = "a follow-up", "cox_z in 120 patients of the role test"
+		}
+		if n := measure(t, r, "patients with gene expression and "+asks, "test role"); n != 120 || !strings.HasSuffix(sets.Provenance()[provenanceOfSets], by) {
+			t.Errorf("%s: %g patients, %q", metric, n, sets.Provenance()[provenanceOfSets])
+		}
 		for i, want := range []float64{1, 1, -1, -1} {
 			if nes := sets.Float64s("nes")[i]; !sameSign(nes, want) || math.Abs(nes) < 1.5 {
 				t.Errorf("%s: %s has NES %g", metric, sets.Strings("set")[i], nes)
@@ -482,6 +489,29 @@ func TestGeneSetsBeside(t *testing.T) {
 	var unfit *UnfitError
 	if err := Ready(geneSetsName, second); !errors.As(err, &unfit) || !strings.Contains(err.Error(), "OTHER") || !strings.Contains(err.Error(), "PHANTOM_CELL_CYCLE") {
 		t.Errorf("other sets beside: %v", err)
+	}
+	// The same sets under other identifiers: sets in common, no gene.
+	symbol := func(g string) string { return "SYM" + g }
+	var b strings.Builder
+	for _, set := range second.Phantom.Expression().Sets {
+		b.WriteString(set.Name + "\t")
+		for _, g := range set.Genes {
+			b.WriteString("\t" + symbol(g))
+		}
+		b.WriteString("\n")
+	}
+	second.Settings.GeneSets.Expression = writeExpression(t, second, symbol, same, sameValue)
+	second.Settings.GeneSets.Sets = writeText(t, "symbols.gmt", b.String())
+	if err := Ready(geneSetsName, second); !errors.As(err, &unfit) || !strings.Contains(err.Error(), "0 of its 600 genes (such as SYM") || !strings.Contains(err.Error(), "one kind of identifier") {
+		t.Errorf("other identifiers beside: %v", err)
+	}
+	// Three sets have a correlation and no interval.
+	three := geneConcordance{}
+	for i, nes := range []float64{1, 2, -1} {
+		three.rows = append(three.rows, sharedSet{name: fmt.Sprint(i), here: tested{nes: nes}, there: tested{nes: nes}})
+	}
+	if err := three.judge(0.95); err != nil || three.estimate().Text(2) != "1.00" {
+		t.Errorf("three sets: %s, %v", three.estimate().Text(2), err)
 	}
 	if err := os.Remove(filepath.Join(dir, "tables", geneRanksTable+".arrow")); err != nil {
 		t.Fatal(err)

@@ -56,24 +56,51 @@ func checkInterReader(all Settings) error {
 	return s.Perturb.check()
 }
 
-// readyInterReader looks for readers before networks are trained.
+// readyInterReader looks for readers, and for those that the settings name, before networks
+// are trained.
 func readyInterReader(in *Input) error {
 	s := in.Settings.InterReader
 	m, err := openImaged(in, interReaderName, s.Imaging, s.Role)
-	if err != nil || s.Perturb.on() {
+	if err != nil || s.Perturb.on() && len(s.Readers) == 0 {
 		return err
 	}
+	drew := map[string]bool{}
 	for _, p := range m.patients {
-		if all, err := m.images.Readings(context.Background(), p.image); err == nil && len(all) > 0 {
+		all, err := m.images.Readings(context.Background(), p.image)
+		if err != nil {
+			continue // that patient is lost when the scans are read
+		}
+		for _, x := range all {
+			drew[x.Reader] = true
+		}
+		if len(all) > 0 && !slices.ContainsFunc(s.Readers, func(name string) bool { return !drew[name] }) {
 			return nil
 		}
 	}
-	return m.noReaders()
+	if len(drew) == 0 && !s.Perturb.on() {
+		return m.noReaders("")
+	}
+	return s.unknownReader(slices.Sorted(maps.Keys(drew)))
 }
 
-func (m *imaged) noReaders() error {
+// unknownReader is about the first of the settings' readers who drew nobody; nil without one.
+func (s InterReader) unknownReader(drew []string) error {
+	allowed := "left out, because these patients have no contours of other readers"
+	if len(drew) > 0 {
+		allowed = "a reader of these patients: " + strings.Join(drew, ", ")
+	}
+	for i, name := range s.Readers {
+		if !slices.Contains(drew, name) {
+			return &SettingError{Field: fmt.Sprintf("%s.readers[%d]", interReaderName, i), Value: fmt.Sprintf("%q", name), Allowed: allowed}
+		}
+	}
+	return nil
+}
+
+// noReaders says that there is nobody to compare; why may be empty.
+func (m *imaged) noReaders(why string) error {
 	next := "name a folder with several contours of each scan, such as one made by `hounsfield prepare` from the data set nsclc-radiomics-interobserver1, in analysis.inter_reader.imaging, or set analysis.inter_reader.perturb.draws, which needs one contour"
-	return m.unfit(fmt.Sprintf("none of the %d patients of %s has contours of other readers that can be read", len(m.patients), m.whose()), next)
+	return m.unfit(fmt.Sprintf("none of the %d patients of %s has contours of other readers that can be read%s", len(m.patients), m.whose(), why), next)
 }
 
 // reference names the contour that the run itself used.
@@ -142,7 +169,7 @@ func (t *interReader) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if len(t.scored) == 0 && !t.set.Perturb.on() {
-		return nil, t.noReaders()
+		return nil, t.noReaders(firstLost(t.exclusions()))
 	}
 	f := &readerFindings{}
 	if len(t.scored) > 0 {
@@ -184,17 +211,11 @@ func (t *interReader) read(ctx context.Context) error {
 	}
 	t.readers = slices.Sorted(maps.Keys(compared))
 	for _, r := range t.all {
-		for _, name := range r.named {
+		for _, name := range slices.Compact(slices.Clone(r.named)) { // they are sorted
 			t.drew[name]++
 		}
 	}
-	for i, name := range t.set.Readers {
-		if t.drew[name] == 0 {
-			return &SettingError{Field: fmt.Sprintf("%s.readers[%d]", interReaderName, i), Value: fmt.Sprintf("%q", name),
-				Allowed: "a reader of these patients: " + strings.Join(slices.Sorted(maps.Keys(t.drew)), ", ")}
-		}
-	}
-	return nil
+	return t.set.unknownReader(slices.Sorted(maps.Keys(t.drew)))
 }
 
 // cut makes the cubes of all contours of patient k, and compares the contours.
@@ -218,17 +239,19 @@ func (t *interReader) cut(ctx context.Context, k int) ([]*volume.Cube, error) {
 	if len(others) == 0 {
 		return nil, nil
 	}
+	for i, x := range others {
+		if x.Reader == reference || i > 0 && x.Reader == others[i-1].Reader {
+			return lose("contours", fmt.Errorf("two are of the reader %q: which of them counts cannot be told", x.Reader))
+		}
+	}
 	ct, mask, err := t.images.Scan(ctx, p.image)
 	if err != nil {
 		return lose("scan", err)
 	}
 	var cubes []*volume.Cube
 	for i, x := range append([]datasets.Reading{{Reader: reference, Mask: mask}}, others...) {
-		twice := r.of(x.Reader) != nil
 		c, err := volume.CutCube(ct, x.Mask, t.spec)
 		switch {
-		case twice:
-			return lose("contours", fmt.Errorf("two are of the reader %q: which of them counts cannot be told", x.Reader))
 		case err != nil && i == 0:
 			return lose("the reference contour", err)
 		case err != nil:

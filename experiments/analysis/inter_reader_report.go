@@ -25,7 +25,11 @@ func (t *interReader) result(f *readerFindings, p *perturbations) (*Result, erro
 	}
 	r.Tables = []Table{{interReaderName, all}}
 	r.Section.Blocks = []report.Block{report.Text("The networks read a cube of fixed size around the centre of mass of the contour, that centre cut to a whole voxel, and nothing else of the contour: its shape reaches the score only by moving the centre. Contours whose centres fall into one voxel have the same score, however they differ.")}
-	if known := t.learnedFrom(); known != nil {
+	judged := t.scored
+	if p != nil {
+		judged = slices.Concat(judged, p.chosen)
+	}
+	if known := t.learnedFrom(judged); known != nil {
 		r.Section.Blocks = append(r.Section.Blocks, known)
 	}
 	if len(t.scored) > 0 {
@@ -73,7 +77,7 @@ func (t *interReader) addReaders(r *Result, f *readerFindings) error {
 		blocks = append(blocks, x.Block())
 	}
 	files := []string{"tables/" + interReaderName + ".arrow", "tables/" + interReaderName + ".parquet", "tables/" + interReaderScores + ".arrow", "tables/" + interReaderPairs + ".arrow"}
-	table := measureTable("Agreement of all contours, of patients whom all of them have.", "Contours", ofGroups(f.measures, first.name, groupContourPairs), t.Level, files...)
+	table := measureTable(fmt.Sprintf("Agreement of %s, in the patients whom all of them drew, and of all pairs of contours.", first.name), "Contours", ofGroups(f.measures, first.name, groupContourPairs), t.Level, files...)
 	table.Note = report.Text("n are patients. The standard deviation within patients and the repeatability coefficient are on the scale of the score.")
 	blocks = append(blocks, table)
 	if len(f.groups) > 1 {
@@ -89,18 +93,29 @@ func (t *interReader) addReaders(r *Result, f *readerFindings) error {
 	r.Section.Blocks = append(r.Section.Blocks, blocks...)
 	rank, _ := measured(f.measures, meanSpearman, first.name)
 	icc, _ := measured(f.measures, ICCA1, first.name)
-	moved, _ := measured(f.measures, Moved, first.name)
+	who := strings.ReplaceAll(first.name, groupReaders, plural(len(t.readers), "reader"))
+	moved, ok := measured(f.measures, Moved, first.name)
+	if !ok {
+		r.Lines = append(r.Lines, fmt.Sprintf("inter_reader: %s drew no patient in common, so that only pairs of contours are compared", who))
+		return nil
+	}
 	r.Lines = append(r.Lines, fmt.Sprintf("inter_reader: %s in %s: mean Spearman %s, ICC(A,1) %s, %.0f of %d patients not in one risk group",
-		strings.ReplaceAll(first.name, groupReaders, plural(len(t.readers), "reader")), plural(len(first.complete), "patient"), rank.words(), icc.words(), moved.Value, moved.N))
+		who, plural(len(first.complete), "patient"), rank.words(), icc.words(), moved.Value, moved.N))
 	return nil
 }
 
 // unevenReaders warns of readers who did not draw everybody.
 func (t *interReader) unevenReaders(f *readerFindings) report.Block {
+	any := 0 // patients with a contour by any reader, those lost since included
+	for _, r := range t.all {
+		if len(r.named) > 0 {
+			any++
+		}
+	}
 	everybody := true
 	var counts []string
 	for _, name := range slices.Sorted(maps.Keys(t.drew)) {
-		everybody = everybody && t.drew[name] == len(t.scored)
+		everybody = everybody && t.drew[name] == any
 		counts = append(counts, fmt.Sprintf("%s %d", name, t.drew[name]))
 	}
 	if everybody {
@@ -108,7 +123,7 @@ func (t *interReader) unevenReaders(f *readerFindings) report.Block {
 	}
 	complete := len(f.groups[len(f.groups)-1].complete)
 	body := []report.Paragraph{
-		report.Text(fmt.Sprintf("Patients by reader, of %d with any: %s. Readers are matched by their exact names.", len(t.scored), strings.Join(counts, ", "))),
+		report.Text(fmt.Sprintf("Patients by reader, of %d with any: %s. Readers are matched by their exact names.", any, strings.Join(counts, ", "))),
 		report.Text(fmt.Sprintf("The ICC and Fleiss' kappa need patients whom all readers drew: %d. Pairs stand on the patients whom both drew.", complete)),
 	}
 	if complete < fewestRepeats {
@@ -188,7 +203,7 @@ func (p *perturbations) addTo(r *Result) error {
 	}
 	blocks := []report.Block{
 		report.Subheading("Changed contours"),
-		report.Text(fmt.Sprintf("The reference contour of %s of %s was changed and scored again: moved as a whole in random directions, widened and narrowed by a distance in mm, and waved by a smooth random displacement of its surface that keeps its sign over about %g mm; %d draws of each random change. "+
+		report.Text(fmt.Sprintf("The reference contour of %s of %s was changed and scored again: moved as a whole in random directions, widened and narrowed by a distance in mm, and waved by a smooth random displacement of its surface that is smooth over about %g mm; %d draws of each random change. "+
 			"It is the contour alone that changes here, not the image; where readers follow an edge that the image leaves in doubt, their contours differ more.",
 			plural(len(p.chosen), "patient"), p.where(), p.set.Perturb.WaveMM, p.set.Perturb.Draws)),
 	}

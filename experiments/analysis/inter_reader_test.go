@@ -139,6 +139,9 @@ func TestReadersUneven(t *testing.T) {
 	if got := strings.Join(r.readers, "|"); got != "A|B|B |b" {
 		t.Errorf("readers %s", got)
 	}
+	if len(found.Lines) != 1 || strings.Contains(found.Lines[0], "NaN") {
+		t.Errorf("lines %q", found.Lines)
+	}
 	all := judged(t, r)
 	near(t, all, MovedShare, "reference and A", 6, 0)
 	near(t, all, MovedShare, "A and B", 3, 0)
@@ -169,12 +172,16 @@ func TestReadersUneven(t *testing.T) {
 func TestReadersExclusions(t *testing.T) {
 	scans := drawnBy(6, []string{"A", "B"}, func(int, int) int { return 0 })
 	scans[0].readings[0].Mask = volume.NewMask(scans[0].ct.Grid)
-	scans[1].readings[1].Reader = "A"
+	scans[1].readings[1].Reader = "A" // twice, once of nothing
+	scans[1].readings[0].Mask = volume.NewMask(scans[1].ct.Grid)
 	scans[2].err = errors.New("scan.dcm is gone")
 	scans[3].readings = nil
 	r, found, err := readBy(t, scans)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r.drew["A"] != 4 || r.drew["B"] != 3 { // p02 and p03 have none, p01 has two of A
+		t.Errorf("patients by reader %v", r.drew)
 	}
 	want := []struct{ id, part string }{{"p00", `reader "A": empty mask`}, {"p01", `two are of the reader "A"`}, {"p02", "scan.dcm is gone"}}
 	if len(found.Exclusions) != len(want) || len(r.scored) != 3 {
@@ -184,6 +191,40 @@ func TestReadersExclusions(t *testing.T) {
 		if e := found.Exclusions[i]; e.Patient != w.id || e.Stage != "analysis inter_reader" || !strings.Contains(e.Reason, w.part) {
 			t.Errorf("exclusion %+v, want %s: %s", e, w.id, w.part)
 		}
+	}
+}
+
+// A reader whom nobody knows is told before training.
+func TestReadersNamed(t *testing.T) {
+	in := drawnInput(t, drawnBy(3, []string{"A", "B"}, func(int, int) int { return 0 }))
+	in.Settings.InterReader.Readers = []string{"B", "C"}
+	for _, in.Settings.InterReader.Perturb.Draws = range []int{0, 2} {
+		var wrong *SettingError
+		if err := Ready(interReaderName, in); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "readers[1]") || !strings.Contains(err.Error(), "A, B") {
+			t.Errorf("%d draws: %v", in.Settings.InterReader.Perturb.Draws, err)
+		}
+	}
+	in.Settings.InterReader.Readers = []string{"B", "A"}
+	if err := Ready(interReaderName, in); err != nil {
+		t.Error(err)
+	}
+}
+
+// Patients of the cohort whom the networks learned from are told of, those looked at alone.
+func TestReadersLearnedFrom(t *testing.T) {
+	scans := drawnBy(5, []string{"A"}, func(int, int) int { return 0 })
+	scans[4].readings = nil
+	in := drawnInput(t, scans)
+	for _, i := range []int{1, 2, 4} {
+		in.Cohort.Patients[i].Role = datasets.Train
+	}
+	r := &interReader{imaged: opened(t, in, interReaderName, roleAll), set: in.Settings.InterReader}
+	found, err := r.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := text(found.Section.Blocks); !strings.Contains(said, "2 of these patients stand in the run's train or tune role (p01, p02)") {
+		t.Error(said)
 	}
 }
 

@@ -23,7 +23,7 @@ type Perturb struct {
 	DilateMM  []float64 `yaml:"dilate_mm"`  // everything within so much of the contour is added
 	ErodeMM   []float64 `yaml:"erode_mm"`   // everything within so much of the outside is taken away
 	ContourMM []float64 `yaml:"contour_mm"` // standard deviation of a random wave of the surface, outwards and inwards
-	WaveMM    float64   `yaml:"wave_mm"`    // how far along the surface the wave keeps its sign, about
+	WaveMM    float64   `yaml:"wave_mm"`    // length of the wave, whose displacements at a distance d go together by exp(-d²/(2 length²))
 	Seed      uint64    `yaml:"seed"`
 }
 

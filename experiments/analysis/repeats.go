@@ -14,6 +14,7 @@ import (
 	"hounsfield/datasets"
 	"hounsfield/datasets/prepare"
 	"hounsfield/datasets/volume"
+	"hounsfield/models/engine"
 	"hounsfield/stats"
 )
 
@@ -57,12 +58,13 @@ func imagingFiles(folder string) []string {
 }
 
 // openImaged finds the patients: those of a role of the run's cohort with scans, or all of
-// another folder that `hounsfield prepare` wrote. Errors: *UnfitError, those of package
-// prepare.
+// another folder that `hounsfield prepare` wrote, on a grid that the networks' voxels fit.
+// Errors: *UnfitError, those of package prepare.
 func openImaged(in *Input, analysis, folder, role string) (*imaged, error) {
 	m := &imaged{Input: in, analysis: analysis, images: in.Images, folder: folder, role: role}
+	m.spec = in.Spec
 	if in.Networks != nil { // not so before they are trained
-		m.spec, m.score = in.Networks.Spec(), in.Networks.Score
+		m.score = in.Networks.Score
 	}
 	if folder == "" && in.Images == nil {
 		return nil, m.unfit("the run's patients have no scans beside their cubes", "prepare them again without --no-volumes, or name another folder in analysis."+analysis+".imaging")
@@ -92,9 +94,33 @@ func openImaged(in *Input, analysis, folder, role string) (*imaged, error) {
 		}
 	}
 	if len(m.patients) == 0 {
-		return nil, m.unfit("no patient of "+m.whose()+" has a scan", "take another role in analysis."+analysis+".role")
+		next := "take another role in analysis." + analysis + ".role"
+		if folder != "" {
+			next = "name another folder in analysis." + analysis + ".imaging"
+		}
+		return nil, m.unfit("no patient of "+m.whose()+" has a scan", next)
 	}
-	return m, nil
+	return m, m.fits()
+}
+
+// fits says whether the scans that another folder keeps can stand for those that the networks
+// learned from. They lie on an isotropic grid already; every second or third of its points
+// are what the scan itself would give there, others would be interpolated for a second time.
+func (m *imaged) fits() error {
+	if m.folder == "" || !(m.spec.SpacingMM > 0) {
+		return nil
+	}
+	mask, err := datasets.Contour(context.Background(), m.images, m.patients[0].image)
+	if err != nil {
+		return nil // that patient is lost when the scans are read
+	}
+	kept := mask.Grid.Spacing[0]
+	steps := math.Round(m.spec.SpacingMM / kept)
+	if steps >= 1 && math.Abs(steps*kept-m.spec.SpacingMM) <= 1e-4*kept {
+		return nil
+	}
+	return m.unfit(fmt.Sprintf("%s keeps scans on a grid of %.4g mm, and the networks read voxels of %g mm, which would be interpolated from interpolated ones", m.whose(), kept, m.spec.SpacingMM),
+		fmt.Sprintf("set cube.spacing_mm to %.4g or a whole multiple of it and train with that", kept))
 }
 
 func (m *imaged) unfit(lacks, next string) error {
@@ -121,11 +147,12 @@ func (m *imaged) where() string {
 	return m.whose()
 }
 
-// learned are patients of another folder whom the run's networks were trained or tuned on.
-func (m *imaged) learned() []string {
+// learned are those of the patients at some places whom the run's networks were trained or
+// tuned on, once each.
+func (m *imaged) learned(places []int) []string {
 	var ids []string
-	for _, p := range m.patients {
-		if m.folder != "" && (p.role == datasets.Train || p.role == datasets.Tune) {
+	for _, k := range slices.Compact(slices.Sorted(slices.Values(places))) {
+		if p := m.patients[k]; p.role == datasets.Train || p.role == datasets.Tune {
 			ids = append(ids, p.id)
 		}
 	}
@@ -134,6 +161,14 @@ func (m *imaged) learned() []string {
 
 func (m *imaged) lost(k int, reason string) datasets.Exclusion {
 	return datasets.Exclusion{Patient: m.patients[k].id, Cohort: m.patients[k].cohort, Stage: "analysis " + m.analysis, Reason: reason}
+}
+
+// firstLost names the first of some exclusions for an error; empty without one.
+func firstLost(all []datasets.Exclusion) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d could not be used, the first %s: %s)", len(all), all[0].Patient, all[0].Reason)
 }
 
 // portion is the number of cubes that are in memory at a time, more or less: 0.5 MB each.
@@ -190,6 +225,9 @@ const (
 	keptHU    = 0.51 // half of a whole HU and some rounding
 	sameHU    = 0.01
 	sameScore = 1e-6
+	// A graphics card multiplies in 10 bits or fewer and may choose another order of sums each
+	// time that a network is compiled.
+	sameScoreCUDA = 0.01
 )
 
 // asRun holds the cube of a patient's first scan against the one that the run scored, and
@@ -216,10 +254,19 @@ func (m *imaged) scoreAsRun(k int, differs, score float64) error {
 	if differs > sameHU || math.IsNaN(differs) || math.IsNaN(m.Scores[p.row]) {
 		return nil
 	}
-	if d := math.Abs(score - m.Scores[p.row]); !(d <= sameScore) {
-		return fmt.Errorf("patient %s: the score of the first scan is %.9g, the run's own is %.9g: they come from the same cube and must agree to %g; report this", p.id, score, m.Scores[p.row], sameScore)
+	same := m.sameScore()
+	if d := math.Abs(score - m.Scores[p.row]); !(d <= same) {
+		return fmt.Errorf("patient %s: the score of the first scan is %.9g, the run's own is %.9g: they come from the same cube and must agree to %g; report this", p.id, score, m.Scores[p.row], same)
 	}
 	return nil
+}
+
+// sameScore is how far two scores of one cube may be apart on the networks' engine.
+func (m *imaged) sameScore() float64 {
+	if m.Networks != nil && m.Networks.Engine != nil && !m.Networks.Engine.Settings.Deterministic && slices.Contains([]string{engine.XLACUDA, engine.ONNXCUDA}, m.Networks.Engine.Name) {
+		return sameScoreCUDA
+	}
+	return sameScore
 }
 
 // bootstrap is the percentile interval of a figure of n patients, who are drawn with

@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"errors"
+	"math"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,8 +39,12 @@ func TestPerturbAnotherFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.spec, m.score = smallCube, meanHU
-	if err := Ready(interReaderName, in); err != nil {
-		t.Error(err)
+	for mm, fits := range map[float64]bool{1: true, 2: true, 3: true, 1.5: false, 0.5: false, 0.9: false} {
+		in.Spec = volume.CubeSpec{Size: 10, SpacingMM: mm}
+		var unfit *UnfitError
+		if err := Ready(interReaderName, in); fits && err != nil || !fits && (!errors.As(err, &unfit) || !strings.Contains(err.Error(), "cube.spacing_mm to 1")) {
+			t.Errorf("scans kept at 1 mm for networks of %g mm: %v", mm, err)
+		}
 	}
 	found, err := (&interReader{imaged: m, set: in.Settings.InterReader}).run(t.Context())
 	if err != nil {
@@ -51,5 +57,39 @@ func TestPerturbAnotherFolder(t *testing.T) {
 	said := text(found.Section.Blocks)
 	if !strings.Contains(said, "the folder elsewhere") || strings.Contains(said, out) || !strings.Contains(said, "stand in the run's train or tune role") {
 		t.Error(said)
+	}
+}
+
+// What another folder keeps on a grid of 1 mm gives networks of 2 and 3 mm the very cubes that
+// the scan gives them, and those of 1.5 mm others: that is why such a folder is refused.
+func TestKeptScansFitWholeMultiples(t *testing.T) {
+	spec := phantom.Default()
+	spec.Patients = phantom.PatientsPerRole{Train: 1}
+	made, err := phantom.New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ct, mask := made.Scan(0)
+	if ct.Grid.Spacing == [3]float64{1, 1, 1} {
+		t.Fatal("the scan has 1 mm itself")
+	}
+	iso := ct.Grid.Isotropic(1)
+	kept, keptMask := volume.Resample(ct, iso), volume.ResampleMask(mask, iso)
+	for mm, same := range map[float64]bool{2: true, 3: true, 1.5: false} {
+		direct, err := volume.CutCube(ct, mask, volume.CubeSpec{Size: 20, SpacingMM: mm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := volume.CutCube(kept, keptMask, volume.CubeSpec{Size: 20, SpacingMM: mm})
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := 0.0
+		for i, hu := range direct.HU {
+			most = max(most, math.Abs(float64(hu-again.HU[i])))
+		}
+		if (most < 0.01 && direct.CentreIndex == again.CentreIndex) != same {
+			t.Errorf("%g mm: cubes around %v and %v differ by up to %v HU", mm, direct.CentreIndex, again.CentreIndex, most)
+		}
 	}
 }

@@ -139,9 +139,9 @@ func keyFigures(all []Measure, group string, names ...string) report.KeyFigures 
 	return out
 }
 
-// learnedFrom warns of patients whom the networks know.
-func (m *imaged) learnedFrom() report.Block {
-	ids := m.learned()
+// learnedFrom warns of those of the patients at some places whom the networks know.
+func (m *imaged) learnedFrom(places []int) report.Block {
+	ids := m.learned(places)
 	if len(ids) == 0 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"hounsfield/datasets"
 	"hounsfield/datasets/volume"
 	"hounsfield/experiments/scoring"
+	"hounsfield/models/engine"
 )
 
 // drawnScan is a scan with contours, made by hand.
@@ -288,6 +289,18 @@ func TestAsRun(t *testing.T) {
 	if err := m.scoreAsRun(0, 0, in.Scores[0]+5e-7); err != nil {
 		t.Error(err)
 	}
+	for _, c := range []struct {
+		name          string
+		deterministic bool
+		off           float64
+		fault         bool
+	}{{engine.XLACUDA, false, 2e-3, false}, {engine.XLACUDA, false, 0.02, true}, {engine.XLACUDA, true, 2e-3, true}, {engine.XLACPU, false, 2e-3, true}} {
+		m.Networks = &scoring.Networks{Engine: &engine.Engine{Name: c.name, Settings: engine.Settings{Deterministic: c.deterministic}}}
+		if err := m.scoreAsRun(0, 0, in.Scores[0]+c.off); (err != nil) != c.fault {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	m.Networks = nil
 	if err := m.scoreAsRun(0, 0.4, 1); err != nil { // the cube is another, by rounding
 		t.Error(err)
 	}

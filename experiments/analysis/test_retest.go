@@ -53,10 +53,11 @@ func readyTestRetest(in *Input) error {
 			}
 		}
 	}
-	return m.tooFew(found)
+	return m.tooFew(found, "")
 }
 
-func (m *imaged) tooFew(found int) error {
+// tooFew says how many were found; why some were lost may be empty.
+func (m *imaged) tooFew(found int, why string) error {
 	next := "name a folder of patients who were scanned twice, such as one made by `hounsfield prepare` from the data set rider-lung-ct, in analysis.test_retest.imaging"
 	if m.Phantom != nil && m.folder == "" {
 		next = "raise data.phantom.second_scans or the number of patients, or take analysis.test_retest.role all"
@@ -64,12 +65,11 @@ func (m *imaged) tooFew(found int) error {
 	if m.folder != "" {
 		next = "name a folder of patients who were scanned twice in analysis.test_retest.imaging"
 	}
-	return m.unfit(fmt.Sprintf("%d of the %d patients of %s have two scans that can be read, and %d are the fewest", found, len(m.patients), m.whose(), fewestRepeats), next)
+	return m.unfit(fmt.Sprintf("%d of the %d patients of %s have two scans that can be read, and %d are the fewest%s", found, len(m.patients), m.whose(), fewestRepeats, why), next)
 }
 
 // retest is a patient scanned twice; places 0 and 1 are the scans.
 type retest struct {
-	there  bool
 	lost   string // why a patient with a second scan is lost
 	score  [2]float64
 	mm3    [2]float64 // volume inside the contour
@@ -97,7 +97,7 @@ func (t *testRetest) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if len(t.chosen) < fewestRepeats {
-		return nil, t.tooFew(len(t.chosen))
+		return nil, t.tooFew(len(t.chosen), firstLost(t.exclusions()))
 	}
 	measures, err := t.measures()
 	if err != nil {
@@ -115,7 +115,7 @@ func (t *testRetest) read(ctx context.Context) error {
 	}
 	return t.scoreEach(ctx, "scoring second scans: patients", places, 2, t.cut, func(k int, scores []float64) error {
 		r := &t.all[k]
-		r.there, r.score = true, [2]float64(scores)
+		r.score = [2]float64(scores)
 		t.chosen = append(t.chosen, k)
 		return t.scoreAsRun(k, r.differ, scores[0])
 	})

@@ -60,7 +60,7 @@ func (t *testRetest) section(measures []Measure, figures []Figure) report.Sectio
 	if key := keyFigures(measures, groupScore, ICCA1, repeatability, MovedShare); key != nil {
 		blocks = append(blocks, key)
 	}
-	if known := t.learnedFrom(); known != nil {
+	if known := t.learnedFrom(t.chosen); known != nil {
 		blocks = append(blocks, known)
 	}
 	blocks = append(blocks, t.reading(measures))

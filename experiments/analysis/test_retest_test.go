@@ -145,6 +145,11 @@ func TestRetestTooFew(t *testing.T) {
 			t.Errorf("%d patients scanned twice, before training: %v", n, err)
 		}
 	}
+	scans := scannedTwice(3, 0, 0)
+	scans[1].second.mask = volume.NewMask(scans[1].ct.Grid)
+	if _, _, err := retested(t, scans); err == nil || !strings.Contains(err.Error(), "(1 could not be used, the first p01: second scan: empty mask") {
+		t.Errorf("a scan that is lost leaves two: %v", err)
+	}
 	if err := Ready(testRetestName, drawnInput(t, scannedTwice(3, 0, 0))); err != nil {
 		t.Error(err)
 	}

@@ -198,11 +198,11 @@ func (t *tissueAblation) aucs(byNetwork [][]float64) []float64 {
 	e := t.endpoints()
 	var out []float64
 	for _, scores := range byNetwork {
-		auc, err := stats.AUC(valuesAt(scores, e.labelled), e.dead)
+		auc, err := stats.DeLong(valuesAt(scores, e.labelled), e.dead, t.Level)
 		if err != nil {
 			return nil
 		}
-		out = append(out, auc)
+		out = append(out, auc.AUC)
 	}
 	return out
 }

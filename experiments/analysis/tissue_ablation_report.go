@@ -51,7 +51,7 @@ func (t *tissueAblation) scoresTable(all []tissueScores) (*table.Table, error) {
 		{Name: "patient_id", Type: table.String},
 		{Name: "arm", Type: table.String, Description: "what was done to the cube"},
 		{Name: "way", Type: table.String, Description: "re-scored: by the run's networks; re-trained: by networks trained on such cubes"},
-		{Name: "score", Type: table.Float64, Description: "predicted risk of death, higher is worse"},
+		{Name: "score", Type: table.Float64, Direction: riskDirection},
 		{Name: "shift", Type: table.Float64, Description: "score less that of the whole cube"},
 	}}, t.Provenance, map[string]any{
 		"patient_id": table.ColumnOf(rows, func(r row) string { return r.patient }),

@@ -498,3 +498,23 @@ func TestTissueAblationSettings(t *testing.T) {
 		t.Errorf("without networks: %v", err)
 	}
 }
+
+// With a single death no AUC has an interval: what is left are scores and their shifts.
+func TestTissueAblationOneDeath(t *testing.T) {
+	r := newRinged(t)
+	died := false
+	for i, p := range r.cohort.Patients {
+		o := &r.outcomes[i]
+		o.Alive2yr = table.Some(true)
+		if p.Role == datasets.Test && !died {
+			o.Alive2yr, died = table.Some(false), true
+		}
+	}
+	found, err := r.of(t, 2, ringedSettings()).run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(found.Tables[0].Strings("metric"), "auc") || len(found.Figures) != 0 {
+		t.Error("one death has an AUC")
+	}
+}

@@ -68,7 +68,7 @@ func Trend(p TrendPlot) ([]byte, error) {
 
 // axes makes the plot without its series: the ticks of the horizontal axis are where points stand.
 func (p TrendPlot) axes() *plot.Plot {
-	pl := newPlot(p.X, p.Y)
+	pl := newPlot(label(p.X), label(p.Y))
 	low, high := math.Inf(1), math.Inf(-1)
 	var at []float64
 	for _, l := range p.Lines {

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"runtime"
@@ -29,13 +30,14 @@ func runChild(cmd *exec.Cmd, slot, threads int) error {
 		return fmt.Errorf("keeping to %d processors: %w", threads, err)
 	}
 	err := cmd.Start()
-	if back := unix.SchedSetaffinity(0, &all); back != nil {
-		return fmt.Errorf("going back to %d processors: %w", all.Count(), back)
+	back := unix.SchedSetaffinity(0, &all)
+	if err == nil {
+		err = cmd.Wait()
 	}
-	if err != nil {
-		return err
+	if back != nil {
+		return errors.Join(err, fmt.Errorf("going back to %d processors: %w", all.Count(), back))
 	}
-	return cmd.Wait()
+	return err
 }
 
 // partOf are the processors of one slot: the next ones after those of the slot before, from

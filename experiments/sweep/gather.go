@@ -61,7 +61,7 @@ const (
 
 // gather reads the results of all cells, writes tables and page, and closes the record.
 func (p *Planned) gather(f *folder) (*Done, error) {
-	done := &Done{Dir: f.dir, Page: filepath.Join(f.dir, pageFile)}
+	done := &Done{Dir: f.dir, Page: filepath.Join(f.dir, pageFile), choose: p.choose()}
 	for i, c := range p.Cells {
 		r := Result{Values: p.values(c)}
 		s := &f.record.Cells[i]
@@ -116,6 +116,9 @@ func (r *Result) read(c Cell) error {
 	if err := r.readTraining(c.Plan.Dir); err != nil {
 		return err
 	}
+	if err := experiments.CheckScores(c.Plan.Dir); err != nil { // pairs reads them together with other cells'
+		return err
+	}
 	for _, name := range c.Config.Analyses {
 		if err := r.readAnalysis(c.Plan.Dir, name); err != nil {
 			return err
@@ -134,12 +137,23 @@ func mainMetric(all []experiments.Metric, name, role string) experiments.Metric 
 	return experiments.Metric{}
 }
 
-// chosen is the tune role's figure that chooses among settings; NaN where there is none.
-func (r *Result) chosen(by string) float64 {
-	m := r.TuneAUC
+// tune and test are the figures of the metric that chooses among settings.
+func (r *Result) tune(by string) experiments.Metric {
 	if by == ByConcordance {
-		m = r.TuneC
+		return r.TuneC
 	}
+	return r.TuneAUC
+}
+
+func (r *Result) test(by string) experiments.Metric {
+	if by == ByConcordance {
+		return r.TestC
+	}
+	return r.TestAUC
+}
+
+// value is a metric's value; NaN where there is none.
+func value(m experiments.Metric) float64 {
 	if m.N == 0 {
 		return math.NaN()
 	}

@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -43,15 +44,8 @@ func (p *Planned) summary(all []Result) summed {
 		s := &g.settings[k]
 		for _, i := range s.of {
 			n := float64(len(s.of))
-			s.tune += all[i].chosen(p.choose()) / n
-			test := all[i].TestAUC
-			if p.choose() == ByConcordance {
-				test = all[i].TestC
-			}
-			if test.N == 0 {
-				test.Value = math.NaN()
-			}
-			s.test += test.Value / n
+			s.tune += value(all[i].tune(p.choose())) / n
+			s.test += value(all[i].test(p.choose())) / n
 			if all[i].Status == Ok {
 				s.done++
 			}
@@ -63,9 +57,9 @@ func (p *Planned) summary(all []Result) summed {
 	return g
 }
 
-// measure is the name of the figure that chooses.
-func (p *Planned) measure() string {
-	if p.choose() == ByConcordance {
+// measureName is the name of the metric that chooses.
+func measureName(choose string) string {
+	if choose == ByConcordance {
 		return "Harrell's C"
 	}
 	return "AUC"
@@ -83,7 +77,7 @@ type page struct {
 
 // writePage writes report.html and the figures in it.
 func (p *Planned) writePage(f *folder, all []Result, g summed, pairs []pair) error {
-	w := page{p: p, f: f, all: all, g: g, pairs: pairs, measure: p.measure()}
+	w := page{p: p, f: f, all: all, g: g, pairs: pairs, measure: measureName(p.choose())}
 	doc := report.Document{Title: "Sweep " + p.Sweep.Name, Subtitle: p.Sweep.Description,
 		Software: fmt.Sprintf("hounsfield, code %.12s, sweep %s", p.env.Code, p.Hash)}
 	doc.Lead = append(doc.Lead, w.keyFigures())
@@ -136,15 +130,12 @@ func (w page) keyFigures() report.KeyFigures {
 			over = fmt.Sprintf("mean of %d seeds; ", len(s.of))
 		}
 		first := w.all[s.of[0]]
-		tune, test := first.TuneAUC, first.TestAUC
-		if w.p.choose() == ByConcordance {
-			tune, test = first.TuneC, first.TestC
-		}
+		tune, test := w.tune(first), w.test(first)
 		whole := ""
 		if count[Ok] < len(w.all) {
 			whole = " of the settings whose cells are all done"
 		}
-		out = append(out, report.KeyFigure{Label: "Highest tune " + w.measure + whole, Value: number3(s.tune), N: tune.N, Note: over + s.name})
+		out = append(out, report.KeyFigure{Label: "Highest tune " + w.measure + whole, Value: number3(s.tune), N: tune.N, Note: over + breakable(s.name)})
 		figure := report.KeyFigure{Label: "Its test " + w.measure, Value: number3(s.test), N: test.N, Note: over + "not used to choose"}
 		if len(s.of) == 1 && test.Low.Valid && test.High.Valid {
 			figure.Interval = number3(test.Low.V) + " to " + number3(test.High.V)
@@ -208,7 +199,7 @@ func (w page) figures() ([]report.Block, error) {
 	}
 	shown := ""
 	if len(order) > mostDrawn {
-		slices.SortStableFunc(order, func(a, b int) int { return -compare(w.all[a].chosen(w.p.choose()), w.all[b].chosen(w.p.choose())) })
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(value(w.tune(w.all[b])), value(w.tune(w.all[a]))) }) // NaN, for none, last
 		order = order[:mostDrawn]
 		slices.Sort(order)
 		shown = fmt.Sprintf(" The %d of %d cells with the highest %s in the tune role are shown, in the sweep's order.", mostDrawn, len(w.all), w.measure)
@@ -234,39 +225,12 @@ func (w page) figures() ([]report.Block, error) {
 	return out, add("forest", w.measure+" of each cell with its 95% interval. Bold rows with diamonds are the setting that the tune role chooses; the test role chooses nothing."+shown, svg, err)
 }
 
-// compare orders numbers, those that are none first.
-func compare(a, b float64) int {
-	switch {
-	case math.IsNaN(a) && math.IsNaN(b):
-		return 0
-	case math.IsNaN(a):
-		return -1
-	case math.IsNaN(b):
-		return 1
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
 // breakable lets the name of a cell be broken into lines at its commas.
 func breakable(name string) string { return strings.ReplaceAll(name, ",", ", ") }
 
-func (w page) tune(r Result) experiments.Metric {
-	if w.p.choose() == ByConcordance {
-		return r.TuneC
-	}
-	return r.TuneAUC
-}
+func (w page) tune(r Result) experiments.Metric { return r.tune(w.p.choose()) }
 
-func (w page) test(r Result) experiments.Metric {
-	if w.p.choose() == ByConcordance {
-		return r.TestC
-	}
-	return r.TestAUC
-}
+func (w page) test(r Result) experiments.Metric { return r.test(w.p.choose()) }
 
 // grid draws a sweep of one or two keys with two values or more: a line, or a heat map.
 // Where settings have several seeds it shows their means; nil where there is no such figure.
@@ -422,10 +386,12 @@ func (w page) differences() []report.Block {
 		t.Rows = append(t.Rows, report.Row{Cells: report.Cells(breakable(d.cell), d.Role, words), Strong: d.Role == "test"})
 	}
 	if len(t.Rows) == 0 {
-		return []report.Block{report.Text("No cell can be held against the reference, " + w.p.Reference + ": it has no result, or no other cell has.")}
+		return []report.Block{report.Text("No cell can be held against the reference, " + breakable(w.p.Reference) + ": it has no result, or no other cell has.")}
 	}
-	t.Note = report.Text(fmt.Sprintf("Each p is for one comparison, of %d in the test role; multiply it by %d to be safe from chance (Bonferroni).", tests, max(tests, 1)))
-	return []report.Block{report.Text("The reference is " + w.p.Reference + "; each cell is held against that of the same seed."), t}
+	if tests > 1 {
+		t.Note = report.Text(fmt.Sprintf("Each p is for one comparison, of %d in the test role; times %d it allows for all of them (Bonferroni).", tests, tests))
+	}
+	return []report.Block{report.Text("The reference is " + breakable(w.p.Reference) + "; each cell is held against that of the same seed."), t}
 }
 
 // cells is the table of all cells with their states.

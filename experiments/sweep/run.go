@@ -34,27 +34,32 @@ type Done struct {
 	Cells []State
 	// Results are the rows of the table for people, one for each cell, in the cells' order.
 	Results []Result
-	// Best is the setting that the tune role chooses; "" where no cell is done.
-	Best string
+	// Best is the setting that the tune role chooses; "" where no setting has all its cells done.
+	Best   string
+	choose string // the metric by which
 }
 
 // Print writes a sweep's outcome as a short table: in the sweep's order, never by the test
 // role, with the setting that the tune role chooses.
 func (d *Done) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "cell\tstate\ttune AUC\ttest AUC (95% CI)")
+	measure, whole := measureName(d.choose), ""
+	fmt.Fprintf(t, "cell\tstate\ttune %s\ttest %s (95%% CI)\n", measure, measure)
 	for _, r := range d.Results {
 		state := r.Status
 		if r.Already {
 			state += " before"
 		}
+		if r.Status != Ok {
+			whole = " of the settings whose cells are all done"
+		}
 		tune := "-"
-		if r.TuneAUC.N > 0 {
-			tune = number3(r.TuneAUC.Value)
+		if m := r.tune(d.choose); m.N > 0 {
+			tune = number3(m.Value)
 		}
 		test := "-"
-		if r.TestAUC.N > 0 {
-			test = withInterval(r.TestAUC)
+		if m := r.test(d.choose); m.N > 0 {
+			test = withInterval(m)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Cell, state, tune, test)
 	}
@@ -62,7 +67,7 @@ func (d *Done) Print(w io.Writer) error {
 		return err
 	}
 	if d.Best != "" {
-		fmt.Fprintf(w, "chosen by the tune role: %s (the test role chooses nothing)\n", d.Best)
+		fmt.Fprintf(w, "chosen by the tune role%s: %s (the test role chooses nothing)\n", whole, d.Best)
 	}
 	page, err := filepath.Abs(d.Page)
 	if err != nil {
@@ -85,8 +90,11 @@ type FailedError struct {
 func (e *FailedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d of the sweep's cells failed", len(e.Failed))
-	if e.NotStarted > 0 {
+	switch {
+	case e.NotStarted > 0 && len(e.Failed) > 0:
 		fmt.Fprintf(&b, ", and %d were not started because of it (--keep-going starts them)", e.NotStarted)
+	case e.NotStarted > 0:
+		fmt.Fprintf(&b, ", and %d have no run any more", e.NotStarted)
 	}
 	for _, s := range e.Failed {
 		fmt.Fprintf(&b, "\n  %s: %s", s.Cell, s.Reason)
@@ -153,7 +161,7 @@ func (p *Planned) finish(ctx context.Context, f *folder) (*Done, error) {
 	switch {
 	case ctx.Err() != nil:
 		f.record.Status, err = Stopped, fmt.Errorf("stopped; type the same command again to go on from here: %w", ctx.Err())
-	case len(failed.Failed) > 0:
+	case len(failed.Failed)+failed.NotStarted > 0:
 		f.record.Status, err = Failed, failed
 	}
 	return done, errors.Join(f.save(), err)
@@ -272,7 +280,7 @@ func (r *scheduler) pick() (int, error) {
 			continue
 		}
 		r.waiting = slices.Delete(r.waiting, k, k+1)
-		if m, err := experiments.ReadManifest(c.Plan.Dir); err == nil && m.Status == experiments.StatusDone && c.Plan.Missing == 0 {
+		if experiments.Finished(c.Plan.Dir) {
 			r.f.record.Cells[i].Already = true // made by another process meanwhile
 			r.set(i, Ok, "")
 			r.bar.Add(1)
@@ -342,9 +350,8 @@ func (r *scheduler) end(ctx context.Context, e ended) error {
 
 // judge says by a cell's run folder and its runner's error how it ended.
 func judge(run string, err error) (status, reason string) {
-	m, readErr := experiments.ReadManifest(run)
 	switch {
-	case readErr == nil && m.Status == experiments.StatusDone:
+	case experiments.Finished(run):
 		return Ok, ""
 	case err == nil:
 		return Failed, "ended without an error and without its run in " + run + ": the program or the inputs have changed since the sweep began; run it again"
@@ -372,19 +379,20 @@ func (r *scheduler) drain() error {
 	return all
 }
 
-// set changes the state of a cell, and of those that are the same run.
-func (r *scheduler) set(i int, status, reason string) {
-	for k := range r.p.Cells {
-		if k != i && r.p.Cells[k].Same != i {
+func (r *scheduler) set(i int, status, reason string) { r.p.mark(r.f, r.o, i, status, reason) }
+
+// mark changes the state of a cell, and of those that are the same run.
+func (p *Planned) mark(f *folder, o Options, i int, status, reason string) {
+	of := f.record.Cells[i]
+	for k := range p.Cells {
+		if k != i && p.Cells[k].Same != i {
 			continue
 		}
-		s := &r.f.record.Cells[k]
-		s.Status, s.Reason, s.Seconds = status, reason, r.f.record.Cells[i].Seconds
-		if k != i {
-			s.Already, s.Log = r.f.record.Cells[i].Already, r.f.record.Cells[i].Log
-		}
-		if r.o.OnState != nil {
-			r.o.OnState(k, *s)
+		s := &f.record.Cells[k]
+		changed := s.Status != status || s.Reason != reason
+		s.Status, s.Reason, s.Seconds, s.Log, s.Already = status, reason, of.Seconds, of.Log, of.Already
+		if changed && o.OnState != nil {
+			o.OnState(k, *s)
 		}
 	}
 }

@@ -360,3 +360,31 @@ func TestStopped(t *testing.T) {
 		t.Errorf("%v, %+v", err, done)
 	}
 }
+
+// A run whose files are damaged or gone is a failed cell with the reason, and hides no other.
+func TestDamagedRuns(t *testing.T) {
+	env := testEnv(t)
+	s := rates(0.001, 0.01, 0.02)
+	done := must[*Done](t)(Run(t.Context(), s, Options{Env: env}))
+	if err := os.WriteFile(filepath.Join(env.Runs, done.Cells[1].Run, "tables", "predictions.arrow"), []byte("cut"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Run(t.Context(), s, Options{Env: env, Runner: refuses{t}})
+	var failed *FailedError
+	if !errors.As(err, &failed) || len(failed.Failed) != 1 || failed.Failed[0].Cell != done.Cells[1].Cell || !strings.Contains(failed.Failed[0].Reason, "delete the folder") {
+		t.Fatalf("%v", err)
+	}
+	if again.Results[2].TestAUC != done.Results[2].TestAUC || again.Results[1].TestAUC.N != 0 {
+		t.Errorf("results %+v", again.Results)
+	}
+	// An output is gone, and the process that should make it again does not even begin.
+	if err := os.Remove(filepath.Join(env.Runs, done.Cells[2].Run, "report.html")); err != nil {
+		t.Fatal(err)
+	}
+	if again, err = Run(t.Context(), s, Options{Env: env, Runner: Processes{Program: []string{"/nowhere/hounsfield"}}}); !errors.As(err, &failed) || len(failed.Failed) != 2 || again.Cells[2].Status != Failed {
+		t.Errorf("%v", err)
+	}
+	if again, err = Run(t.Context(), s, Options{Env: env}); again.Cells[2].Status != Ok {
+		t.Errorf("%v", err)
+	}
+}

@@ -38,6 +38,9 @@ type job struct {
 	Cells     []int     `json:"cells"`
 	Submitted time.Time `json:"submitted"`
 	Gathered  bool      `json:"gathered"` // all tasks have ended, and their results were read
+	// Logs are the lengths of the cells' logs, in bytes, when the job was submitted: what stands
+	// before is of earlier tries.
+	Logs map[int]int64 `json:"logs"`
 }
 
 // SlurmError says what Slurm answered to a command that failed.
@@ -99,6 +102,7 @@ func (p *Planned) Slurm(ctx context.Context, o Options, so SlurmOptions) (*Done,
 // submit writes the script and hands it to Slurm. It leaves no job where all cells are done.
 func (p *Planned) submit(ctx context.Context, f *folder, o Options, so SlurmOptions) error {
 	var cells []int
+	logs := map[int]int64{}
 	for i, c := range p.Cells {
 		s := &f.record.Cells[i]
 		switch {
@@ -107,6 +111,9 @@ func (p *Planned) submit(ctx context.Context, f *folder, o Options, so SlurmOpti
 		case c.Same < 0:
 			cells = append(cells, i)
 			s.Log = logFile(i)
+			if info, err := os.Stat(filepath.Join(f.dir, s.Log)); err == nil { // else there is none yet
+				logs[i] = info.Size()
+			}
 			if err := os.Remove(filepath.Join(f.dir, taskFile(i))); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -130,7 +137,7 @@ func (p *Planned) submit(ctx context.Context, f *folder, o Options, so SlurmOpti
 	if _, err := strconv.Atoi(id); err != nil {
 		return &SlurmError{Command: "sbatch", Output: out, Err: errors.New("its answer holds no job's number")}
 	}
-	f.record.Job = &job{ID: id, Cells: cells, Submitted: time.Now().UTC().Truncate(time.Second)}
+	f.record.Job = &job{ID: id, Cells: cells, Submitted: time.Now().UTC().Truncate(time.Second), Logs: logs}
 	o.Env.Progress.Say("submitted job %s: %d tasks, script %s", id, len(cells), filepath.Join(f.dir, scriptFile))
 	return f.save()
 }
@@ -253,7 +260,7 @@ func (p *Planned) await(ctx context.Context, f *folder, o Options, so SlurmOptio
 			if quiet >= 2 {
 				bar.Done()
 				j.Gathered = true
-				p.conclude(ctx, f, ended)
+				p.conclude(ctx, f, o, ended)
 				return 0, f.save()
 			}
 		}
@@ -310,29 +317,14 @@ func (p *Planned) follow(f *folder, o Options, tasks map[int]taskState) {
 
 var errNotDone = errors.New("not done")
 
-// mark changes the state of a cell, and of those that are the same run.
-func (p *Planned) mark(f *folder, o Options, i int, status, reason string) {
-	for k := range p.Cells {
-		if k != i && p.Cells[k].Same != i {
-			continue
-		}
-		s := &f.record.Cells[k]
-		changed := s.Status != status || s.Reason != reason
-		s.Status, s.Reason, s.Log = status, reason, f.record.Cells[i].Log
-		if changed && o.OnState != nil {
-			o.OnState(k, *s)
-		}
-	}
-}
-
 // conclude says of each task how it ended: by its run, else by what Slurm says, else by what
 // the task wrote.
-func (p *Planned) conclude(ctx context.Context, f *folder, ended map[int]taskState) {
+func (p *Planned) conclude(ctx context.Context, f *folder, o Options, ended map[int]taskState) {
 	j := f.record.Job
 	var books map[int]taskState
 	for _, i := range j.Cells {
 		if status, _ := judge(p.Cells[i].Plan.Dir, errNotDone); status == Ok {
-			p.mark(f, Options{}, i, Ok, "")
+			p.mark(f, o, i, Ok, "")
 			continue
 		}
 		t, known := ended[i]
@@ -347,12 +339,12 @@ func (p *Planned) conclude(ctx context.Context, f *folder, ended map[int]taskSta
 			said = task{}
 		}
 		f.record.Cells[i].Seconds = said.Seconds
-		p.mark(f, Options{}, i, Failed, why(t, said, j.ID, filepath.Join(f.dir, logFile(i))))
+		p.mark(f, o, i, Failed, why(t, said, j.ID, filepath.Join(f.dir, logFile(i)), j.Logs[i]))
 	}
 }
 
-// why says in words why a task left no finished run.
-func why(t taskState, said task, id, log string) string {
+// why says in words why a task left no finished run; its log is read from an offset on.
+func why(t taskState, said task, id, log string, from int64) string {
 	more := ""
 	if said.Host != "" {
 		more = " on " + said.Host
@@ -379,7 +371,7 @@ func why(t taskState, said task, id, log string) string {
 	case t.state == "COMPLETED":
 		return "ended well by Slurm's books, but its run is not here: is the runs folder on a file system that all nodes share?"
 	case t.state != "":
-		return lastWords(log, 0, fmt.Errorf("task %s in Slurm", t.state)) + more
+		return lastWords(log, from, fmt.Errorf("task %s in Slurm", t.state)) + more
 	case said.Status == Running:
 		return "ended without a word" + more + ": killed, or its node went down; Slurm does not know job " + id + " any more"
 	default:

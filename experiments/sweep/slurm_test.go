@@ -69,9 +69,14 @@ func TestWhy(t *testing.T) {
 		{"", task{Status: Running}, "ended without a word"},
 		{"", task{}, "no sign of having begun"},
 	} {
-		if got := why(taskState{state: c.state}, c.said, "12", log); !strings.Contains(got, c.want) {
+		if got := why(taskState{state: c.state}, c.said, "12", log, 0); !strings.Contains(got, c.want) {
 			t.Errorf("%s %+v: %q, want %q", c.state, c.said, got, c.want)
 		}
+	}
+	// What an earlier job left in the log is not this one's reason.
+	info := must[os.FileInfo](t)(os.Stat(log))
+	if got := why(taskState{state: "FAILED"}, task{}, "13", log, info.Size()); got != "task FAILED in Slurm" {
+		t.Errorf("after an earlier job: %q", got)
 	}
 }
 

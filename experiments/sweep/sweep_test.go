@@ -162,9 +162,9 @@ func TestShipped(t *testing.T) {
 // A sweep that was made in memory is the one that a file describes.
 func TestInMemory(t *testing.T) {
 	env := testEnv(t)
-	made := Sweep{Name: "x", Base: "phantom", Grid: []Axis{{Key: "augment.shift", Values: []any{0, 5}}, {Key: "training.freeze", Values: []any{[]string{}, []string{"conv1"}}}},
+	made := Sweep{Name: "x", Base: "phantom", Grid: []Axis{{Key: "augment.shift", Values: []any{0, 5}}, {Key: "training.freeze", Values: []any{[]string{}, []string{"conv1", "conv2"}}}},
 		List: []Named{{Name: "small steps", Set: []Override{{Key: "training.learning_rate", Value: 1e-5}}}}, Exclude: []Point{{{Key: "augment.shift", Value: 5}, {Key: "training.freeze", Value: []any{}}}}}
-	read, err := load(t, "name: x\nbase: phantom\ngrid: {augment.shift: [0, 5], training.freeze: [[], [conv1]]}\nlist: [{name: small steps, set: {training.learning_rate: 1e-05}}]\nexclude: [{augment.shift: 5, training.freeze: []}]\nseeds: together\n")
+	read, err := load(t, "name: x\nbase: phantom\ngrid: {augment.shift: [0, 5], training.freeze: [[], [conv1, conv2]]}\nlist: [{name: small steps, set: {training.learning_rate: 1e-05}}]\nexclude: [{augment.shift: 5, training.freeze: []}]\nseeds: together\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,6 +49,9 @@ func flow(v any) (string, error) {
 	case float64:
 		return strconv.FormatFloat(v, 'g', -1, 64), nil
 	default:
+		if plain, ok := untyped(v); ok {
+			return flow(plain)
+		}
 		var b bytes.Buffer
 		out := json.NewEncoder(&b)
 		out.SetEscapeHTML(false)
@@ -55,6 +60,27 @@ func flow(v any) (string, error) {
 		}
 		return strings.TrimSpace(b.String()), nil
 	}
+}
+
+// untyped turns the lists and maps of a sweep made in memory, such as []string, into those
+// that a file is read as, a map's keys in alphabetical order; false for other values.
+func untyped(v any) (any, bool) {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Slice, reflect.Array:
+		list := make([]any, r.Len())
+		for i := range list {
+			list[i] = r.Index(i).Interface()
+		}
+		return list, true
+	case reflect.Map:
+		out := yaml.MapSlice{}
+		for _, key := range r.MapKeys() {
+			out = append(out, yaml.MapItem{Key: fmt.Sprint(key), Value: r.MapIndex(key).Interface()})
+		}
+		slices.SortFunc(out, func(a, b yaml.MapItem) int { return strings.Compare(a.Key.(string), b.Key.(string)) })
+		return out, true
+	}
+	return nil, false
 }
 
 // longest value that stands in a name as it is.

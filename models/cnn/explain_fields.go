@@ -14,6 +14,12 @@ type Field struct {
 	Width    int     // of the receptive field, voxels
 }
 
+// Last is the last voxel that any position looks at; voxels beyond it are seen by none. The
+// first that one looks at is the cube's first.
+func (f Field) Last() int {
+	return int(f.Start + float64(f.Edge-1)*f.Step + float64(f.Width-1)/2)
+}
+
 // Fields are those of the averaged input, the convolutions and the pools, in order. Convolutions are valid, so their
 // first position lies half a kernel further in; a pool's voxels at the end that fill no box are seen by none. Errors:
 // *SpecError.

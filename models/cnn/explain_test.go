@@ -26,7 +26,7 @@ func (d *drawn) draw(n int, low, high float64) []float32 {
 	return out
 }
 
-// explained is the network of testdata/explain.py.
+// explainedModel is the network of testdata/explain.py.
 func explainedModel(t testing.TB, d *drawn, outputs int) *Model {
 	t.Helper()
 	m := &Model{Spec: Spec{
