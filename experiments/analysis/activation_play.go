@@ -44,18 +44,9 @@ type player struct {
 // risk is looked at as well.
 func (a *activation) play(ctx context.Context) ([]player, error) {
 	rows := a.sampled()
-	bar := a.Progress.Bar(len(rows), "activation: the sample")
 	var all []player
-	for _, row := range rows {
-		e, err := a.explain(ctx, row)
-		if stop := a.passOver(ctx, row, err); stop != nil {
-			return nil, stop
-		}
-		bar.Add(1)
-		if err != nil {
-			continue
-		}
-		p := player{row: row, share: map[string]map[string]float64{}, centre: map[string]bool{}, change: e.change, gap: e.gap}
+	err := a.each(ctx, rows, "activation: the sample", func(k int, e *Explanation) error {
+		p := player{row: rows[k], share: map[string]map[string]float64{}, centre: map[string]bool{}, change: e.change, gap: e.gap}
 		regions := a.regions(e)
 		n := e.Cube.Grid.Size[0]
 		for name, in := range regions {
@@ -67,9 +58,9 @@ func (a *activation) play(ctx context.Context) ([]player, error) {
 		}
 		p.share[byCentre] = shares(regions, span{0, n - 1}) // of the whole cube
 		all = append(all, p)
-	}
-	bar.Done()
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 // shares are those of a part of the cube that the regions take.
@@ -90,17 +81,27 @@ func shares(regions map[string]*volume.Mask, s span) map[string]float64 {
 	return out
 }
 
-// passOver makes an exclusion of a patient whose scan cannot be used; other errors stop.
-func (a *activation) passOver(ctx context.Context, row int, err error) error {
-	if err == nil || ctx.Err() != nil {
-		return err
+// each makes the maps of some patients, one after the other. One whose scan cannot be used
+// becomes an exclusion; other errors stop.
+func (a *activation) each(ctx context.Context, rows []int, what string, do func(k int, e *Explanation) error) error {
+	bar := a.Progress.Bar(len(rows), what)
+	for k, row := range rows {
+		e, err := a.explain(ctx, row)
+		var unusable *patientError
+		switch {
+		case err == nil:
+			if err := do(k, e); err != nil {
+				return err
+			}
+		case ctx.Err() == nil && errors.As(err, &unusable):
+			a.lose(unusable.patient, unusable.err.Error())
+		default:
+			return err
+		}
+		bar.Add(1)
 	}
-	var unusable *patientError
-	if errors.As(err, &unusable) {
-		a.lose(unusable.patient, unusable.err.Error())
-		return nil
-	}
-	return err
+	bar.Done()
+	return nil
 }
 
 // regions are those of a patient, on the cube.

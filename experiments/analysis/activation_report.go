@@ -39,34 +39,25 @@ func (a *activation) show(ctx context.Context) ([]shown, error) {
 		return nil, err
 	}
 	rows, why := a.pictured()
-	bar := a.Progress.Bar(len(rows), "activation: the patients shown")
 	var all []shown
-	for k, row := range rows {
-		e, err := a.explain(ctx, row)
-		if stop := a.passOver(ctx, row, err); stop != nil {
-			return nil, stop
-		}
-		bar.Add(1)
-		if err != nil {
-			continue
-		}
-		s := shown{row: row, why: why[k], score: e.Score, odds: e.LogOdds, change: e.change, gap: e.gap, folder: path.Join(activationName, fileName(e.Patient))}
+	err := a.each(ctx, rows, "activation: the patients shown", func(k int, e *Explanation) error {
+		s := shown{row: rows[k], why: why[k], score: e.Score, odds: e.LogOdds, change: e.change, gap: e.gap, folder: path.Join(activationName, fileName(e.Patient))}
 		var b bytes.Buffer
 		if err := png.Encode(&b, e.Picture(activationPanel)); err != nil {
-			return nil, err
+			return err
 		}
 		s.picture = b.Bytes()
 		if err := e.write(filepath.Join(a.Dir, filepath.FromSlash(s.folder)), s.picture); err != nil {
-			return nil, err
+			return err
 		}
 		regions := a.regions(e)
 		for _, m := range e.Maps {
 			s.looked = append(s.looked, point(m.Method, m.OnCube, regions))
 		}
 		all = append(all, s)
-	}
-	bar.Done()
-	return all, nil
+		return nil
+	})
+	return all, err
 }
 
 // fileName is an id as the name of a folder.

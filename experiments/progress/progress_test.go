@@ -1,0 +1,43 @@
+package progress
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Without a terminal there are plain lines: what is said, and one at the end of a bar.
+func TestPlainLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	p := New(f)
+	p.Say("run folder %s", "runs/x")
+	bar := p.Bar(3, "cubes")
+	bar.Add(2)
+	bar.Note("cubes of %d patients", 3)
+	bar.Add(1)
+	bar.Done()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if len(lines) != 2 || lines[0] != "run folder runs/x" || !strings.HasPrefix(lines[1], "cubes of 3 patients: 3 in ") {
+		t.Errorf("%q", lines)
+	}
+}
+
+// A nil Progress is silent and counts all the same.
+func TestSilent(t *testing.T) {
+	var p *Progress
+	p.Say("nobody hears this")
+	bar := p.Bar(2, "cubes")
+	bar.Add(2)
+	bar.Done()
+	p.Bytes()("file", 1, 2)
+}
