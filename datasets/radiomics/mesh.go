@@ -1,6 +1,10 @@
 package radiomics
 
-import "math"
+import (
+	"math"
+
+	"hounsfield/datasets/volume"
+)
 
 // mesh is the surface of a region at half height between voxels inside and outside of it.
 type mesh struct {
@@ -141,18 +145,8 @@ func cross(a, b [3]float64) [3]float64 {
 	return [3]float64{a[1]*b[2] - a[2]*b[1], a[2]*b[0] - a[0]*b[2], a[0]*b[1] - a[1]*b[0]}
 }
 
-// diameter is the largest distance between vertices.
-func diameter(vertices [][3]float64) float64 {
-	ends := extremes(vertices)
-	most := 0.0
-	for i, a := range ends {
-		for _, b := range ends[i+1:] {
-			d := sub(a, b)
-			most = max(most, dot(d, d))
-		}
-	}
-	return math.Sqrt(most)
-}
+// diameter is the largest distance between vertices, mm.
+func diameter(vertices [][3]float64) float64 { return volume.FarthestApart(extremes(vertices)) }
 
 // extremes keeps the vertices that are first or last on their line along each axis: the two
 // that are furthest apart are among them, because moving out along an axis away from the

@@ -40,9 +40,8 @@ type Settings struct {
 	AlignBins bool
 	// Merge adds up the matrices of all directions before the features are computed (GLCM,
 	// GLRLM); else the features of each direction are averaged.
-	Merge  bool
-	LoGMM  []float64 // standard deviations of the Laplacians of Gaussian, mm
-	MinMM3 float64   // tumours below are refused; 0 refuses none but the empty one
+	Merge bool
+	LoGMM []float64 // standard deviations of the Laplacians of Gaussian, mm
 }
 
 // String is the settings in words, as a feature's source.
@@ -118,10 +117,8 @@ func Extract(ctx context.Context, ct *volume.Volume, mask *volume.Mask, s Settin
 	if ct.Grid != mask.Grid {
 		return nil, &RegionError{Problem: "the contour lies on another grid than the scan", Next: "resample it with volume.ResampleMask"}
 	}
-	if n := mask.Count(); n == 0 {
+	if mask.Count() == 0 {
 		return nil, &RegionError{Problem: "no voxel is inside the contour", Next: "look at the contour"}
-	} else if v := mask.VolumeMM3(); v < s.MinMM3 {
-		return nil, &RegionError{Problem: fmt.Sprintf("the tumour has %.0f mm3, less than %.0f", v, s.MinMM3), Next: "leave it out, or lower the bound"}
 	}
 	w := newWindow(ct, mask, s)
 	r := w.region(w.values)

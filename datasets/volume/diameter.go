@@ -24,20 +24,38 @@ func (m *Mask) MaxDiameterMM() (float64, error) {
 		return 0, &EmptyMaskError{Reason: "no voxel is inside"}
 	}
 	corners := m.corners(first, last)
-	middle := [3]float64{}
-	for a := range 3 {
-		middle[a] = float64(first[a]+last[a]) / 2 * m.Grid.Spacing[a]
-	}
-	type end struct {
-		at   [3]float64 // mm along the axes of the lattice
-		away float64    // from the middle
-	}
-	ends := make([]end, len(corners))
+	points := make([][3]float64, len(corners))
 	for i, c := range corners {
 		for a := range 3 {
-			ends[i].at[a] = float64(c[a]) * m.Grid.Spacing[a]
+			points[i][a] = float64(c[a]) * m.Grid.Spacing[a]
 		}
-		ends[i].away = math.Sqrt(squaredMM(ends[i].at, middle))
+	}
+	return FarthestApart(points), nil
+}
+
+// FarthestApart is the largest distance between two of some points, in their unit; 0 for
+// less than two. All pairs count, those left out that cannot be the farthest.
+func FarthestApart(points [][3]float64) float64 {
+	if len(points) == 0 {
+		return 0
+	}
+	low, high := points[0], points[0]
+	for _, p := range points {
+		for a := range 3 {
+			low[a], high[a] = min(low[a], p[a]), max(high[a], p[a])
+		}
+	}
+	var middle [3]float64
+	for a := range 3 {
+		middle[a] = (low[a] + high[a]) / 2
+	}
+	type end struct {
+		at   [3]float64
+		away float64 // from the middle
+	}
+	ends := make([]end, len(points))
+	for i, p := range points {
+		ends[i] = end{at: p, away: math.Sqrt(squaredMM(p, middle))}
 	}
 	slices.SortFunc(ends, func(a, b end) int { return cmp.Compare(b.away, a.away) })
 	longest := 0.0 // squared
@@ -50,7 +68,7 @@ func (m *Mask) MaxDiameterMM() (float64, error) {
 			longest = max(longest, squaredMM(p.at, q.at))
 		}
 	}
-	return math.Sqrt(longest), nil
+	return math.Sqrt(longest)
 }
 
 // corners are the voxels inside that are the first or the last of their line along each

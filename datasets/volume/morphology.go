@@ -18,16 +18,10 @@ import (
 // doi:10.4086/toc.2012.v008a019
 func Distance(m *Mask) []float32 { return roots(distanceTo(m, true)) }
 
-// Depth gives for each voxel, stored z, y, x, the distance in mm of its centre to the
-// nearest voxel centre outside: 0 outside, at least the smallest spacing inside. What
-// lies beyond the grid is not known and does not count as outside; a mask without any
-// voxel outside is +Inf deep.
-func Depth(m *Mask) []float32 { return roots(distanceTo(m, false)) }
-
 // SurfaceDistance gives for each voxel, stored z, y, x, the distance in mm of its centre to
 // the surface of the mask, below 0 inside. The mask is the solid of its voxels, boxes of
 // the grid's spacing: beside a flat face centres lie half a voxel from the surface, where
-// Distance and Depth have a whole one. Exact but for the rounding to float32; what lies
+// Distance has a whole one. Exact but for the rounding to float32; what lies
 // beyond the grid is not known and does not count as outside.
 func SurfaceDistance(m *Mask) []float32 {
 	out, in := make([]bool, len(m.In)), make([]bool, len(m.In))
@@ -44,7 +38,7 @@ func SurfaceDistance(m *Mask) []float32 {
 
 // Dilate is the mask with all voxels added whose centre lies at most mm from the centre
 // of one inside, on the same grid. A negative mm takes away instead all whose centre
-// lies at most -mm from the centre of one outside (Depth), which can leave nothing.
+// lies at most -mm from the centre of one outside, which can leave nothing.
 // The mask itself is not changed; 0 gives a copy.
 func (m *Mask) Dilate(mm float64) *Mask {
 	out := &Mask{Grid: m.Grid, In: append([]uint8(nil), m.In...)}
@@ -76,7 +70,7 @@ func (m *Mask) Dilate(mm float64) *Mask {
 // Around is the box of voxels, first and last index x, y, z inclusive, that holds the
 // mask and everything within mm of it, at least one more voxel on each side, as far as
 // the grid goes. All voxels nearest to the surface lie in it, so that Distance and
-// Depth of the part it crops are those of the whole. ok is false when nothing is inside.
+// the distances to voxels outside of the part it crops are those of the whole. ok is false when nothing is inside.
 func (m *Mask) Around(mm float64) (first, last [3]int, ok bool) {
 	first, last, ok = m.Bounds()
 	if !ok {

@@ -46,7 +46,7 @@ type Input struct {
 	Progress   *progress.Progress
 
 	// Retrain trains networks anew by the run's settings on other cubes of the same patients
-	// and gives their mean scores, aligned. What was trained under a name before is kept,
+	// and gives their mean scores, aligned. What was trained on the very same cubes is kept,
 	// also when the run is stopped. Nil for a finished run that was opened again.
 	Retrain func(ctx context.Context, name string, cubes []*volume.Cube) ([]float64, error)
 }
