@@ -117,27 +117,27 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := o.check(); err != nil {
 		return Summary{}, err
 	}
-	tree, err := dicom.Index(o.Root)
+	in, err := o.open()
 	if err != nil {
 		return Summary{}, err
 	}
 	if err := os.MkdirAll(o.Out, 0o755); err != nil {
 		return Summary{}, &WriteError{Err: err}
 	}
-	ids := make([]string, len(tree.Patients))
-	for i, p := range tree.Patients {
-		ids[i] = p.ID
+	ids := make([]string, len(in.subjects))
+	for i, s := range in.subjects {
+		ids[i] = s.id
 	}
 	folders := folderNames(ids)
 	removeTables := sync.OnceValue(o.removeTables)
-	rows := make([][]*row, len(tree.Patients))
-	lost := make([][]datasets.Exclusion, len(tree.Patients))
-	readers := make([]*readersSeen, len(tree.Patients))
+	rows := make([][]*row, len(in.subjects))
+	lost := make([][]datasets.Exclusion, len(in.subjects))
+	readers := make([]*readersSeen, len(in.subjects))
 	var done int
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(o.Jobs, 1))
-	for i, patient := range tree.Patients {
+	for i, patient := range in.subjects {
 		group.Go(func() (err error) {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -147,7 +147,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 				if err := removeTables(); err != nil {
 					return err
 				}
-				r, err := o.write(ctx, p, folders[patient.ID], scan)
+				r, err := o.write(ctx, p, folders[patient.id], scan)
 				if err != nil {
 					return err
 				}
@@ -164,7 +164,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				done++
-				o.Progress(done, len(tree.Patients), patient.ID)
+				o.Progress(done, len(in.subjects), patient.id)
 			}
 			return nil
 		})
@@ -172,7 +172,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := group.Wait(); err != nil {
 		return Summary{}, err
 	}
-	for i, err := range o.missing(tree.Patients, readers) {
+	for i, err := range o.missing(ids, readers) {
 		if err != nil {
 			lost[i] = append(lost[i], o.exclusion(ids[i], err))
 		}
@@ -180,7 +180,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := removeTables(); err != nil { // where nobody was prepared
 		return Summary{}, err
 	}
-	return o.tables(tree, slices.Concat(rows...), append(o.problems(tree), slices.Concat(lost...)...))
+	return o.tables(len(in.subjects), slices.Concat(rows...), append(in.problems, slices.Concat(lost...)...))
 }
 
 // removeTables takes away the tables of an earlier run.
@@ -219,12 +219,12 @@ func Each(ctx context.Context, root, cohort string, rule dicom.ROIRule, spec vol
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	tree, err := dicom.Index(root)
+	in, err := o.open()
 	if err != nil {
 		return nil, err
 	}
-	exclusions := o.problems(tree)
-	for _, patient := range tree.Patients {
+	exclusions := in.problems
+	for _, patient := range in.subjects {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -237,15 +237,42 @@ func Each(ctx context.Context, root, cohort string, rule dicom.ROIRule, spec vol
 	return exclusions, nil
 }
 
+// subject is one patient to prepare.
+type subject struct {
+	id string
+	// find looks for the scans and contours; the list of errors is of files and contours that
+	// could not be used although the patient could.
+	find func() (scans []*exam, lost []error, err error)
+}
+
+// input is what there is to prepare.
+type input struct {
+	subjects []subject            // by id
+	problems []datasets.Exclusion // files that could not be used
+}
+
+// open finds the patients below Root.
+func (o Options) open() (*input, error) {
+	tree, err := dicom.Index(o.Root)
+	if err != nil {
+		return nil, err
+	}
+	in := &input{problems: o.problems(tree)}
+	for _, p := range tree.Patients {
+		in.subjects = append(in.subjects, subject{id: p.ID, find: func() ([]*exam, []error, error) { return o.find(p) }})
+	}
+	return in, nil
+}
+
 // each prepares what there is of one patient and hands it on, one contour after the other:
 // the reference of the first scan, its readings, the second scan. Voxels of scan and mask
 // are let go of afterwards. What is lost becomes rows of the exclusions table; the error is
 // that of keep.
-func (o Options) each(patient dicom.PatientTree, keep func(*Prepared) error) (ex []datasets.Exclusion, readers *readersSeen, err error) {
-	note := func(err error) { ex = append(ex, o.exclusion(patient.ID, err)) }
+func (o Options) each(patient subject, keep func(*Prepared) error) (ex []datasets.Exclusion, readers *readersSeen, err error) {
+	note := func(err error) { ex = append(ex, o.exclusion(patient.id, err)) }
 	var scans []*exam
 	var lost []error
-	if err := guarded(func() (err error) { scans, lost, err = o.find(patient); return err }); err != nil {
+	if err := guarded(func() (err error) { scans, lost, err = patient.find(); return err }); err != nil {
 		note(err)
 		scans = nil
 	}
@@ -332,9 +359,9 @@ func within(folder, file string) bool {
 }
 
 // tables writes the imaging and the exclusions table.
-func (o Options) tables(tree *dicom.Tree, rows []*row, exclusions []datasets.Exclusion) (Summary, error) {
+func (o Options) tables(patients int, rows []*row, exclusions []datasets.Exclusion) (Summary, error) {
 	s := Summary{
-		Patients: len(tree.Patients), Problems: len(exclusions),
+		Patients: patients, Problems: len(exclusions),
 		Imaging: filepath.Join(o.Out, ImagingFile), Exclusions: filepath.Join(o.Out, exclusionsFile),
 	}
 	for _, r := range rows {

@@ -362,7 +362,7 @@ func regionsOfSegmentation(file string, rule dicom.ReaderRule) ([]*source, error
 // missing are the readers of each patient that are not there and should be: those that the
 // rule names, or, where it is a pattern, those that other patients of the cohort have.
 // Entries of all are nil for patients without a scan.
-func (o Options) missing(patients []dicom.PatientTree, all []*readersSeen) []error {
+func (o Options) missing(patients []string, all []*readersSeen) []error {
 	expected, why := o.Repeats.Readers.Readers(), "whom the rule names"
 	if expected == nil {
 		why = "whom other patients have"
@@ -379,7 +379,7 @@ func (o Options) missing(patients []dicom.PatientTree, all []*readersSeen) []err
 		if seen == nil {
 			continue
 		}
-		e := &MissingReadersError{File: seen.file, Patient: patients[i].ID, Why: why, Unknown: seen.unknown}
+		e := &MissingReadersError{File: seen.file, Patient: patients[i], Why: why, Unknown: seen.unknown}
 		for _, reader := range expected {
 			if !seen.drew[reader] {
 				e.Missing = append(e.Missing, reader)
