@@ -61,6 +61,7 @@ type lines struct {
 	number  int // of the line read last
 	text    string
 	cleaned []Cleaning
+	loose   bool // what is no UTF-8 becomes U+FFFD, and carriage returns inside blanks
 }
 
 const longestLine = 256 << 20
@@ -88,6 +89,9 @@ func (l *lines) next() (bool, error) {
 	l.text = strings.TrimSuffix(l.scanner.Text(), "\r")
 	if l.number == 1 {
 		l.text = strings.TrimPrefix(l.text, "\ufeff")
+	}
+	if l.loose {
+		l.text = strings.ReplaceAll(strings.ToValidUTF8(l.text, "\uFFFD"), "\r", " ")
 	}
 	switch {
 	case !utf8.ValidString(l.text):
@@ -168,5 +172,13 @@ func readFile[T any](path string, read func(r io.Reader, file string) (T, error)
 		return none, fmt.Errorf("%s: decompress: %w", file, err)
 	}
 	defer z.Close()
-	return read(z, file)
+	out, err := read(z, file)
+	if err != nil {
+		return none, err
+	}
+	// The checksum stands behind whatever was not read.
+	if _, err := io.Copy(io.Discard, z); err != nil {
+		return none, fmt.Errorf("%s: decompress: %w; the file is cut off or damaged: fetch it again", file, err)
+	}
+	return out, nil
 }

@@ -365,7 +365,7 @@ func TestReadMatrix(t *testing.T) {
 		"a.csv":     "gene,S1,S2\nTP53,1,-2.5\n6-Sep,,3\n",
 		"b.csv":     "\ufeff\"\",\"S1\",\"S2\"\r\n\"TP53\",1,-2.5\r\n\"6-Sep\",NA,3\r\n",
 		"R.tsv":     "S1\tS2\nTP53\t1\t-2.5\n6-Sep\tNaN\t3\n",
-		"geo.txt":   "!Series_title\t\"a, b\"\n!x\n\n\"ID_REF\"\t\"S1\"\t\"S2\"\n\"TP53\"\t1\t-2.5\n\"6-Sep\"\tnull\t3\n!series_matrix_table_end\n",
+		"geo.txt":   "!Series_title\t\"a, b\"\n!series_matrix_table_begin\n\n\"ID_REF\"\t\"S1\"\t\"S2\"\n\"TP53\"\t1\t-2.5\n\"6-Sep\"\tnull\t3\n!series_matrix_table_end\n",
 		"row.csv":   "\"\",\"ID_REF\",\"S1\",\"S2\"\n\"1\",\"TP53\",1,-2.5\n\"2\",\"6-Sep\",N/A,3\n",
 		"blank.tab": "id\tS1\tS2\nTP53\x1c\t1\t-2.5\n 6-Sep\t\t3\n",
 	} {

@@ -1,6 +1,7 @@
 package geneset
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"slices"
@@ -22,14 +23,26 @@ type Mapping struct {
 // the header has one) tabs, and takes the two named columns. Rows in which either
 // is missing are skipped. Quotation marks are not understood: identifiers have none.
 //
+// A file of GEO's is told by its first character. Of a platform (SOFT, .annot, or the table
+// that the web page gives out; plain or .gz) the columns are those of its table of probes, and
+// a probe whose cell names several genes is among the Ambiguous. Of a series matrix they are
+// what it says of its samples: geo_accession, title, source_name_ch1, ..., and the keys of its
+// characteristics.
+//
 // Errors: *FormatError for a header without the columns, a row of another length,
-// a quotation mark, a table without any pair.
+// a quotation mark, a table without any pair, a file of GEO's that is cut off.
 func ReadMapping(path, from, to string) (*Mapping, error) {
 	return readFile(path, func(r io.Reader, file string) (*Mapping, error) { return readMapping(r, file, from, to) })
 }
 
 func readMapping(r io.Reader, file, from, to string) (*Mapping, error) {
-	l := newLines(r, file)
+	text := bufio.NewReader(r)
+	if is, series := isGEO(text); series {
+		return readSampleMapping(text, file, from, to)
+	} else if is {
+		return readPlatform(text, file, from, to)
+	}
+	l := newLines(text, file)
 	if err := l.must("a header"); err != nil {
 		return nil, err
 	}
@@ -42,7 +55,7 @@ func readMapping(r io.Reader, file, from, to string) (*Mapping, error) {
 	if at[0] < 0 || at[1] < 0 || from == to {
 		return nil, l.refuse(0, "", "columns "+strings.Join(header, ", "), fmt.Sprintf("two columns called %s and %s", from, to), "name the table's own columns")
 	}
-	m := &Mapping{From: from, To: to, to: map[string]string{}}
+	m := newMapping(from, to)
 	for {
 		ok, err := l.next()
 		if err != nil {
@@ -70,20 +83,13 @@ func readMapping(r io.Reader, file, from, to string) (*Mapping, error) {
 		if pair[0] == "" || pair[1] == "" {
 			continue
 		}
-		if before, ok := m.to[pair[0]]; ok && before != pair[1] {
-			m.Ambiguous = append(m.Ambiguous, pair[0])
-		}
-		m.to[pair[0]] = pair[1]
+		m.add(pair[0], pair[1])
 	}
 	if len(m.to) == 0 {
 		l.number++
 		return nil, l.refuse(0, "", "the file ends without a pair", "at least one row with both identifiers", "check that the file is complete")
 	}
-	slices.Sort(m.Ambiguous)
-	m.Ambiguous = slices.Compact(m.Ambiguous)
-	for _, id := range m.Ambiguous {
-		delete(m.to, id)
-	}
+	m.settle()
 	m.Cleaned = l.cleaned
 	return m, nil
 }

@@ -1,6 +1,7 @@
 package geneset
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"math"
@@ -21,8 +22,9 @@ const GeneColumn = "gene"
 // Text with a header is separated by tabs where the header has one, else by commas. The
 // first cell of a row is the gene, or the one below ID_REF (GEO; what stands before it is
 // left unread); quotation marks around cells are taken off, lines that begin with ! are
-// skipped (GEO's series matrix). The header may lack the cell above the genes, as R's
-// write.table has it.
+// skipped. The header may lack the cell above the genes, as R's write.table has it. A whole
+// series matrix of GEO, which begins with such lines, must be whole: its table ends with
+// !series_matrix_table_end, and its samples are those it describes above.
 //
 // Errors: *FormatError for an unknown ending, a row of another length, a gene or sample
 // that occurs twice, an empty identifier, a value that is neither a finite number nor
@@ -138,7 +140,11 @@ func (d *delimited) row() ([]string, error) {
 }
 
 func readDelimited(r io.Reader, file string) (*Matrix, error) {
-	d := &delimited{lines: newLines(r, file)}
+	text := bufio.NewReader(r)
+	if _, series := isGEO(text); series {
+		return readSeries(text, file)
+	}
+	d := &delimited{lines: newLines(text, file)}
 	m := &Matrix{}
 	header, err := d.row()
 	if err != nil {

@@ -17,11 +17,15 @@ import (
 // GeneSets are the settings of the analysis gene_sets.
 type GeneSets struct {
 	// Expression is a table of genes x patients: .gct, .csv, .tsv, .txt (each also with .gz),
-	// .arrow or .parquet (see geneset.ReadMatrix). Empty is the phantom's own, with its sets.
+	// .arrow or .parquet, or a series matrix of GEO's (see geneset.ReadMatrix). Empty is the
+	// phantom's own, with its sets.
 	Expression string `yaml:"expression"`
-	// Patients turns the table's names of samples into patient ids; no file leaves them.
+	// Patients turns the table's names of samples into patient ids; no file leaves them. Where
+	// a series matrix names them itself it is that file, {from: geo_accession, to: title}.
 	Patients IDTable `yaml:"patients"`
-	// Mapping turns the table's genes into those of the sets; no file leaves them.
+	// Mapping turns the table's genes into those of the sets; no file leaves them. Probes are
+	// turned into genes by GEO's file of their platform, such as {file: GPL15048.soft.gz,
+	// from: ID, to: EntrezGeneID}; a probe of several genes is left out.
 	Mapping IDTable `yaml:"mapping"`
 	// Merge says what becomes of several rows that Mapping makes one gene: refuse, or
 	// highest_mean, which keeps the row with the highest mean over the patients.
@@ -52,7 +56,7 @@ type GeneSets struct {
 
 // IDTable is a table of two columns that turns one kind of identifier into another.
 type IDTable struct {
-	File string `yaml:"file"` // CSV or TSV with a header
+	File string `yaml:"file"` // CSV or TSV with a header, or a file of GEO's (see geneset.ReadMapping)
 	From string `yaml:"from"` // column with the identifiers of the expression table
 	To   string `yaml:"to"`
 }
@@ -128,7 +132,7 @@ func (s GeneSets) check() error {
 func (s GeneSets) files() []string {
 	var out []string
 	for _, f := range []string{s.Expression, s.Patients.File, s.Mapping.File, s.SetsFile} {
-		if f != "" {
+		if f != "" && !slices.Contains(out, f) { // a series matrix may name its patients, too
 			out = append(out, f)
 		}
 	}
