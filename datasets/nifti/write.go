@@ -40,28 +40,14 @@ func WriteMask(path string, m *volume.Mask) error {
 }
 
 func write(path string, g volume.Grid, datatype int16, n int, body func(io.Writer) error) error {
-	fail := func(e *volume.FileError) error {
-		e.Path = path
-		return e
-	}
-	zipped := strings.HasSuffix(path, ".nii.gz")
-	if !zipped && !strings.HasSuffix(path, ".nii") {
-		return fail(wrong("name", path, "a name that ends in .nii or .nii.gz"))
-	}
-	var wrongGrid *volume.FileError
-	if err := checked(g); errors.As(err, &wrongGrid) {
-		return fail(wrongGrid)
-	}
-	for a := range 3 {
-		if g.Size[a] > maxSize {
-			return fail(wrong("size", fmt.Sprint(g.Size), "at most 32767 voxels along each axis; write NRRD instead"))
-		}
+	zipped, err := checkTarget(path, g)
+	if err != nil {
+		return err
 	}
 	if n != g.Len() {
 		panic(fmt.Sprintf("nifti: %d voxels for a grid of %d", n, g.Len()))
 	}
 	head := newHeader(g, datatype).bytes()
-	var err error
 	if zipped {
 		err = raw.Create(path, nil, true, func(w io.Writer) error {
 			if _, err := w.Write(head); err != nil {
@@ -72,9 +58,37 @@ func write(path string, g volume.Grid, datatype int16, n int, body func(io.Write
 	} else {
 		err = raw.Create(path, head, false, body)
 	}
+	return writeError(path, err)
+}
+
+// checkTarget refuses a name and a grid that NIfTI cannot have.
+func checkTarget(path string, g volume.Grid) (zipped bool, err error) {
+	zipped = strings.HasSuffix(path, ".nii.gz")
+	if !zipped && !strings.HasSuffix(path, ".nii") {
+		return false, wrongAt(path, wrong("name", path, "a name that ends in .nii or .nii.gz"))
+	}
+	var wrongGrid *volume.FileError
+	if err := checked(g); errors.As(err, &wrongGrid) {
+		return false, wrongAt(path, wrongGrid)
+	}
+	for a := range 3 {
+		if g.Size[a] > maxSize {
+			return false, wrongAt(path, wrong("size", fmt.Sprint(g.Size), "at most 32767 voxels along each axis; write NRRD instead"))
+		}
+	}
+	return zipped, nil
+}
+
+func wrongAt(path string, e *volume.FileError) error {
+	e.Path = path
+	return e
+}
+
+// writeError puts into words what went wrong while a file was written; nil for nothing.
+func writeError(path string, err error) error {
 	var value *raw.ValueError
 	if errors.As(err, &value) {
-		return fail(&volume.FileError{Field: "voxels", Value: "out of range", Allowed: "finite numbers, and -32768 to 32767 HU unless written as Float32", Err: err})
+		return wrongAt(path, &volume.FileError{Field: "voxels", Value: "out of range", Allowed: "finite numbers, and -32768 to 32767 HU unless written as Float32", Err: err})
 	}
 	if err != nil {
 		return fmt.Errorf("write NIfTI: %w", err)

@@ -276,7 +276,7 @@ func (s *separable) row(y, z int, out []float32) {
 
 func lerpRows(out, a, b []float32, weight float32) {
 	a, b = a[:len(out)], b[:len(out)]
-	for i := range out {
+	for i := lerpVectors(out, a, b, weight); i < len(out); i++ {
 		out[i] = lerp(a[i], b[i], weight)
 	}
 }

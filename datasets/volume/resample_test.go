@@ -238,3 +238,22 @@ func TestMaskHalfRoundsUp(t *testing.T) {
 		t.Error("the mask given was changed")
 	}
 }
+
+// Many numbers at a time give the last digit that one at a time gives.
+func TestLerpRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(21, 22))
+	for n := range 40 {
+		a, b, out := make([]float32, n), make([]float32, n), make([]float32, n)
+		for i := range n {
+			a[i], b[i] = float32(3000*rng.NormFloat64()), float32(3000*rng.NormFloat64())
+		}
+		weight := rng.Float32()
+		lerpRows(out, a, b, weight)
+		for i := range n {
+
+			if want := lerp(a[i], b[i], weight); out[i] != want {
+				t.Fatalf("%d numbers, the one at %d: %v, want %v", n, i, out[i], want)
+			}
+		}
+	}
+}

@@ -260,32 +260,56 @@ func (l Layout) number(b []byte) float64 {
 // zero), little-endian. A value that int16 cannot hold is a *ValueError.
 func WriteInt16(w io.Writer, hu []float32) error {
 	return write(w, hu, 2, func(out []byte, at int, part []float32) error {
-		for i, v := range part {
-			rounded := float64(v) + 0.5 // exact in 64 bits, and faster than math.Round
-			if v < 0 {
-				rounded = float64(v) - 0.5
-			}
-			if !(rounded > math.MinInt16-1 && rounded < math.MaxInt16+1) {
-				return &ValueError{Voxel: at + i, Value: v}
-			}
-			binary.LittleEndian.PutUint16(out[2*i:], uint16(int16(rounded)))
-		}
-		return nil
+		_, err := AppendInt16(out[:0], part, at)
+		return err
 	})
+}
+
+// AppendInt16 appends values as WriteInt16 writes them. The first is voxel at of its image.
+func AppendInt16(to []byte, hu []float32, at int) ([]byte, error) {
+	n := len(to)
+	to = slices.Grow(to, 2*len(hu))[:n+2*len(hu)]
+	out := to[n:]
+	done, fit := wholeVectors(out, hu)
+	lost := int64(0)
+	for i := done; i < len(hu); i++ {
+		v := hu[i]
+		// Half a unit away from zero and cut, in 64 bits, where the sum is exact: the same as
+		// math.Round and without a branch. What no integer can hold becomes the smallest there is.
+		half := math.Float64frombits(math.Float64bits(0.5) | math.Float64bits(float64(v))&(1<<63))
+		r := int64(float64(v) + half)
+		lost |= r ^ int64(int16(r))
+		binary.LittleEndian.PutUint16(out[2*i:], uint16(r))
+	}
+	if fit && lost == 0 {
+		return to, nil
+	}
+	for i, v := range hu {
+		if r := math.Round(float64(v)); !(r >= math.MinInt16 && r <= math.MaxInt16) {
+			return nil, &ValueError{Voxel: at + i, Value: v}
+		}
+	}
+	panic("raw: a value was lost that is none")
 }
 
 // WriteFloat32 writes values as they are, little-endian. One that is not finite is
 // a *ValueError.
 func WriteFloat32(w io.Writer, hu []float32) error {
 	return write(w, hu, 4, func(out []byte, at int, part []float32) error {
-		for i, v := range part {
-			if v-v != 0 {
-				return &ValueError{Voxel: at + i, Value: v}
-			}
-			binary.LittleEndian.PutUint32(out[4*i:], math.Float32bits(v))
-		}
-		return nil
+		_, err := AppendFloat32(out[:0], part, at)
+		return err
 	})
+}
+
+// AppendFloat32 appends values as WriteFloat32 writes them. The first is voxel at of its image.
+func AppendFloat32(to []byte, hu []float32, at int) ([]byte, error) {
+	for i, v := range hu {
+		if v-v != 0 {
+			return nil, &ValueError{Voxel: at + i, Value: v}
+		}
+		to = binary.LittleEndian.AppendUint32(to, math.Float32bits(v))
+	}
+	return to, nil
 }
 
 // WriteMask writes a mask as bytes, 0 outside and 1 inside.

@@ -189,3 +189,38 @@ func TestOpenRefusesFolders(t *testing.T) {
 		t.Error("a folder is no file")
 	}
 }
+
+// Rounding, many values at a time, against the plain rule: at and beside every half, at the
+// ends of int16, and with a value that does not fit at every place of a block.
+func TestAppendInt16(t *testing.T) {
+	var hu []float32
+	for k := -32768; k <= 32767; k++ {
+		for _, v := range []float32{float32(k), float32(k) + 0.5, math.Nextafter32(float32(k)+0.5, -40000), math.Nextafter32(float32(k)+0.5, 40000), math.Nextafter32(float32(k), 40000)} {
+			if r := math.Round(float64(v)); r >= math.MinInt16 && r <= math.MaxInt16 {
+				hu = append(hu, v)
+			}
+		}
+	}
+	hu = append(hu, float32(math.Copysign(0, -1)), 1e-40, -1e-40)
+	for _, n := range []int{0, 1, 7, 8, 9, 15, 16, 17, len(hu)} {
+		got, err := AppendInt16([]byte{7}, hu[:n], 0)
+		if err != nil || len(got) != 1+2*n || got[0] != 7 {
+			t.Fatalf("%d values: %d bytes, error %v", n, len(got), err)
+		}
+		for i, v := range hu[:n] {
+			if r := int16(binary.LittleEndian.Uint16(got[1+2*i:])); float64(r) != math.Round(float64(v)) {
+				t.Fatalf("%v becomes %d", v, r)
+			}
+		}
+	}
+	for _, bad := range []float32{32767.5, -32768.5, 40000, -40000, 65536, 3e9, -3e9, 1e20, -1e20, float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))} {
+		for at := range 21 {
+			hu := make([]float32, 21)
+			hu[at] = bad
+			var value *ValueError
+			if _, err := AppendInt16(nil, hu, 100); !errors.As(err, &value) || value.Voxel != 100+at {
+				t.Errorf("%v at %d: error %v", bad, at, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package nifti
+
+import (
+	"errors"
+	"io"
+
+	"hounsfield/datasets/volume"
+	"hounsfield/datasets/volume/raw"
+)
+
+// ReadGrid reads where the voxels of a file lie, and none of them. Errors as in Read.
+func ReadGrid(path string) (volume.Grid, error) {
+	var grid volume.Grid
+	err := open(path, func(g volume.Grid, _ raw.Layout, _ io.Reader) error {
+		grid = g
+		return nil
+	})
+	return grid, err
+}
+
+// ReadLabels reads a mask of one or more labels, whole numbers above 0. Inside is where the
+// label is among the wanted ones, or is any when none are named. seen are all labels of the
+// file, rising. Errors as in Read; voxels that are no labels are one too.
+func ReadLabels(path string, wanted ...int) (m *volume.Mask, seen []int, err error) {
+	m = &volume.Mask{}
+	var none *raw.NoMaskError
+	err = open(path, func(g volume.Grid, l raw.Layout, data io.Reader) (err error) {
+		m.Grid = g
+		if m.In, seen, err = l.ReadLabels(data, g.Len(), wanted); errors.As(err, &none) {
+			return nil
+		}
+		return err
+	})
+	if none != nil {
+		err = &volume.FileError{Path: path, Field: "mask", Value: "no mask", Allowed: "whole numbers, 0 and at most 255 labels above it", Err: none}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, seen, nil
+}
