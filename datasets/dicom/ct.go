@@ -33,6 +33,9 @@ type Series struct {
 	slices []*slice
 }
 
+// Voxels is how many voxels the series has, by what its first slice says.
+func (s Series) Voxels() int { return s.slices[0].rows * s.slices[0].cols * len(s.slices) }
+
 // Read is ReadCT on the files of a series that Index has found.
 //
 // The volume is in HU, stored z, y, x, with float32 values slope*stored+intercept

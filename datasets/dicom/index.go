@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/suyashkumar/dicom/pkg/tag"
 )
@@ -28,6 +29,30 @@ type Tree struct {
 	Root     string
 	Patients []PatientTree
 	Problems []Problem // files that belong to no patient's data, and why
+
+	stamps map[string]Stamp // of the files, as they were before they were read
+}
+
+// Stamp tells a file that was written again from the one that was there: by its size and by
+// when it was modified, in nanoseconds since 1970.
+type Stamp struct {
+	Bytes    int64
+	Modified int64
+}
+
+// StampOf is the stamp of a file, links followed.
+func StampOf(file string) (Stamp, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return Stamp{}, fmt.Errorf("dicom: %w", err)
+	}
+	return Stamp{Bytes: info.Size(), Modified: info.ModTime().UnixNano()}, nil
+}
+
+// Stamp is the stamp that a file of the tree had before it was read.
+func (t *Tree) Stamp(file string) (Stamp, bool) {
+	s, ok := t.stamps[file]
+	return s, ok
 }
 
 // PatientTree is what there is of one patient.
@@ -37,6 +62,18 @@ type PatientTree struct {
 	Structures    []string // RTSTRUCT files
 	Segmentations []string // DICOM SEG files
 	Others        []Other  // DICOM files of no use here (dose, plan, other modalities)
+}
+
+// Files are all files of the patient that could be read.
+func (p PatientTree) Files() (out []string) {
+	for _, s := range p.Series {
+		out = append(out, s.Files...)
+	}
+	out = append(append(out, p.Structures...), p.Segmentations...)
+	for _, o := range p.Others {
+		out = append(out, o.File)
+	}
+	return out
 }
 
 // Other is a readable DICOM file that is neither CT nor contour.
@@ -53,21 +90,35 @@ type Problem struct {
 
 // Index walks a folder tree once and tells patients, series, structure sets and
 // segmentations apart by what is in the files. Links are followed, each folder is
-// visited once. Pixel data and contours are not read.
+// visited once. Names that begin with a dot, and the files LICENSE and md5hashes.csv that
+// TCIA's archive adds to a series, are passed over. Pixel data and contours are not read.
 //
 // A file that cannot be used becomes a row of Problems and stops nothing. A CT
 // slice that is cut off but still says which series it is of stays in it, and
 // Series.Read refuses that series. The error is only for a root that cannot be read.
 func Index(root string) (*Tree, error) {
+	t, _, err := index(root, nil)
+	return t, err
+}
+
+// index is Index with what is known of the files already. It returns what it knows then.
+func index(root string, before map[string]looked) (*Tree, []looked, error) {
 	files, problems, err := walk(root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	entries := make([]entry, len(files))
-	forEach(len(files), func(i int) { entries[i] = look(files[i]) })
-	t := &Tree{Root: root, Problems: problems}
+	all := make([]looked, len(files))
+	forEach(len(files), func(i int) { all[i] = seen(root, files[i], before) })
+	t := &Tree{Root: root, Problems: problems, stamps: make(map[string]Stamp, len(files))}
+	entries := make([]entry, len(all))
+	for i, k := range all {
+		entries[i] = k.entry
+		if k.stamp.Modified != 0 {
+			t.stamps[k.file] = k.stamp
+		}
+	}
 	t.sort(entries)
-	return t, nil
+	return t, all, nil
 }
 
 // Patient is the patient with an ID.
@@ -78,6 +129,13 @@ func (t *Tree) Patient(id string) (PatientTree, bool) {
 		}
 	}
 	return PatientTree{}, false
+}
+
+// beside says whether a name below the root is none of a scan's: names that begin with a dot,
+// under which a fetch keeps what is not whole yet, and what TCIA's archive puts into each
+// series' zip besides the images.
+func beside(name string) bool {
+	return strings.HasPrefix(name, ".") || name == "LICENSE" || name == "md5hashes.csv"
 }
 
 // walk lists the files below root in a fixed order.
@@ -105,6 +163,9 @@ func walk(root string) (files []string, problems []Problem, err error) {
 			problems = append(problems, Problem{File: dir, Err: fmt.Errorf("dicom: %w", err)})
 		}
 		for _, e := range list {
+			if beside(e.Name()) {
+				continue
+			}
 			path := filepath.Join(dir, e.Name())
 			folder := e.IsDir()
 			if e.Type()&fs.ModeSymlink != 0 {

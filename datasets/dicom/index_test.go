@@ -110,6 +110,31 @@ func TestIndexKeepsBrokenSlices(t *testing.T) {
 	}
 }
 
+// What a fetch leaves beside scans is no scan: parts that are not whole yet, a licence, sums.
+func TestIndexPassesOver(t *testing.T) {
+	files := writeSeries(t, ramp(axial), Meta{PatientID: "P1"})
+	root := filepath.Dir(files[0])
+	slice, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(root, ".1.2.3.unpacked"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".1.2.3.unpacked/1.dcm", ".1.2.3.partial", "LICENSE", "md5hashes.csv"} {
+		if err := os.WriteFile(filepath.Join(root, name), slice, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree, err := Index(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tree.Problems) != 0 || len(tree.Patients) != 1 || len(tree.Patients[0].Series[0].Files) != len(files) {
+		t.Errorf("tree %+v", tree)
+	}
+}
+
 func TestIndexRoot(t *testing.T) {
 	if _, err := Index(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v for a folder that is not there", err)

@@ -100,6 +100,34 @@ func open(file string, wanted map[tag.Tag]bool) (*object, error) {
 
 // read is open on bytes that need not lie in a file.
 func read(file string, r io.ReaderAt, size int64, wanted map[tag.Tag]bool) (*object, error) {
+	g, err := admit(file, r, size, wanted)
+	var cut *cutError
+	if err != nil && !errors.As(err, &cut) {
+		var shape *shapeError
+		if errors.As(err, &shape) {
+			err = &FormatError{File: file, Reason: err.Error()}
+		}
+		return nil, err
+	}
+	o := &object{file: file, size: size}
+	if g != nil {
+		o.syntax, o.pixel, o.body = g.syntax, g.pixel, g.body
+		o.swap = g.order.String() == "BigEndian"
+		set, perr := interpret(file, g.stream)
+		if perr != nil {
+			return nil, perr
+		}
+		o.set = set
+	}
+	if cut != nil {
+		return o, &TruncatedError{File: file, Patient: o.set.text(tag.PatientID), What: cut.what, Needs: cut.needs, Has: cut.has}
+	}
+	return o, nil
+}
+
+// admit passes as much of a file through the gate as the wanted elements take. Errors as
+// in pass, and of reading.
+func admit(file string, r io.ReaderAt, size int64, wanted map[tag.Tag]bool) (*gated, error) {
 	head := int64(firstRead)
 	for {
 		data := make([]byte, min(head, size))
@@ -107,28 +135,10 @@ func read(file string, r io.ReaderAt, size int64, wanted map[tag.Tag]bool) (*obj
 			return nil, fmt.Errorf("dicom: %s: %w", file, err)
 		}
 		g, err := pass(data, size, wanted)
-		if errors.Is(err, errMore) {
-			head *= 8
-			continue
+		if !errors.Is(err, errMore) {
+			return g, err
 		}
-		o := &object{file: file, size: size}
-		if g != nil {
-			o.syntax, o.pixel, o.body = g.syntax, g.pixel, g.body
-			o.swap = g.order.String() == "BigEndian"
-			set, perr := interpret(file, g.stream)
-			if perr != nil {
-				return nil, perr
-			}
-			o.set = set
-		}
-		var cut *cutError
-		switch {
-		case errors.As(err, &cut):
-			return o, &TruncatedError{File: file, Patient: o.set.text(tag.PatientID), What: cut.what, Needs: cut.needs, Has: cut.has}
-		case err != nil:
-			return nil, &FormatError{File: file, Reason: err.Error()}
-		}
-		return o, nil
+		head *= 8
 	}
 }
 
