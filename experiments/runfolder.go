@@ -73,24 +73,33 @@ func openFolder(runs, experiment, hash string) (*Folder, error) {
 // lockPatience is how long a process that was just killed may take to vanish.
 const lockPatience = 2 * time.Second
 
+// lockFile is the lock of a folder.
+const lockFile = ".lock"
+
 // lockFolder takes the lock of a folder, which the kernel gives back when its holder dies.
 func lockFolder(dir string, patience time.Duration) (*os.File, error) {
-	lock, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	return flock(filepath.Join(dir, lockFile), unix.LOCK_EX, patience)
+}
+
+// flock locks a file of a folder, made where it is not there, for its holder alone
+// (unix.LOCK_EX) or together with others who do the same (unix.LOCK_SH).
+func flock(file string, how int, patience time.Duration) (*os.File, error) {
+	lock, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("cannot lock the run folder: %w; name a place that can be written to with --runs", err)
+		return nil, fmt.Errorf("cannot lock the folder %s: %w; name a place that can be written to", filepath.Dir(file), err)
 	}
 	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(lock.Fd()), how|unix.LOCK_NB)
 		if err == nil {
 			return lock, nil
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			lock.Close()
-			return nil, fmt.Errorf("cannot lock %s: %w", dir, err)
+			return nil, fmt.Errorf("cannot lock %s: %w", filepath.Dir(file), err)
 		}
 		if time.Since(start) >= patience {
 			lock.Close()
-			return nil, &BusyError{Dir: dir}
+			return nil, &BusyError{Dir: filepath.Dir(file)}
 		}
 	}
 }

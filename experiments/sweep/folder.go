@@ -12,6 +12,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"hounsfield/experiments"
+	"hounsfield/experiments/slurm"
 )
 
 // The files of a sweep's folder, <runs>/sweeps/<name>-<hash>.
@@ -184,7 +185,7 @@ func (f *folder) write(name string, text []byte) error {
 
 func cellFile(i int) string { return filepath.Join(cellsDir, fmt.Sprintf("%03d.yaml", i)) }
 func taskFile(i int) string { return filepath.Join(cellsDir, fmt.Sprintf("%03d.json", i)) }
-func logFile(i int) string  { return filepath.Join(logsDir, fmt.Sprintf("%03d.log", i)) }
+func logFile(i int) string  { return filepath.Join(logsDir, slurm.LogName(i)) }
 
 // yaml writes a sweep as a file that Load reads, with base.yaml beside it as its base.
 func (s *Sweep) yaml() ([]byte, error) {

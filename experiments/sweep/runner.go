@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,15 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
 	"hounsfield/experiments"
 	"hounsfield/experiments/progress"
+	"hounsfield/experiments/slurm"
 )
 
 // Job is one cell to be run.
@@ -107,54 +105,15 @@ func (r Processes) Run(ctx context.Context, j Job) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errors.New(lastWords(j.Log.Name(), start, err))
-}
-
-var crash = regexp.MustCompile(`(?m)^(panic: |fatal error: |runtime: out of memory).*$`)
-
-// lastWords are the reason of a cell's end, from what it printed after an offset of its log
-// and from how its process ended.
-func lastWords(log string, from int64, end error) string {
-	said := tail(log, from)
 	var exit *exec.ExitError
-	if errors.As(end, &exit) {
+	if errors.As(err, &exit) {
 		if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 			why := fmt.Sprintf("ended by signal %d (%s)", status.Signal(), status.Signal())
 			if status.Signal() == syscall.SIGKILL {
 				why += ": somebody killed it, or the kernel did because memory ran out (fewer cells at a time need less)"
 			}
-			return why
+			return errors.New(why)
 		}
 	}
-	if found := crash.Find(said); found != nil {
-		return string(found)
-	}
-	lines := strings.Split(strings.TrimSpace(string(said)), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if text, ok := strings.CutPrefix(lines[i], "hounsfield: "); ok {
-			return strings.TrimSpace(text + " " + strings.Join(lines[i+1:], " "))
-		}
-	}
-	if last := lines[len(lines)-1]; last != "" {
-		return fmt.Sprintf("%v: %s", end, last)
-	}
-	return end.Error()
-}
-
-// tail is the end of a log, from an offset on, of at most 64 KiB.
-func tail(log string, from int64) []byte {
-	f, err := os.Open(log)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	const most = 64 << 10
-	if info, err := f.Stat(); err == nil {
-		from = max(from, info.Size()-most)
-	}
-	b, err := io.ReadAll(io.NewSectionReader(f, from, most))
-	if err != nil {
-		return nil
-	}
-	return bytes.ToValidUTF8(b, []byte("?"))
+	return errors.New(slurm.LastWords(j.Log.Name(), start, err))
 }

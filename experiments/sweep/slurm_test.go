@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 
 	"hounsfield/datasets/table"
 	"hounsfield/experiments"
+	"hounsfield/experiments/slurm"
+	"hounsfield/experiments/slurm/slurmtest"
 )
 
 // The batch script holds the options of file and flags, and paths with blanks, quotes for the
@@ -47,56 +48,9 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// How a task ended is told by Slurm, or by what the task wrote where Slurm knows nothing.
-func TestWhy(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(log, []byte("run folder x\nhounsfield: something broke;\nand how\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		state string
-		said  task
-		want  string
-	}{
-		{"TIMEOUT", task{Status: Running, Host: "n1"}, "ran out of its time (TIMEOUT) on n1"},
-		{"OUT_OF_MEMORY", task{Restarts: 2}, "(OUT_OF_MEMORY), requeued 2 times"},
-		{"CANCELLED", task{Status: Stopped, Reason: "stopped by a signal"}, "cancelled in Slurm"},
-		{"PREEMPTED", task{}, "make room"},
-		{"NODE_FAIL", task{}, "lost its node"},
-		{"FAILED", task{Status: Failed, Reason: "no patients"}, "no patients"},
-		{"FAILED", task{Status: Running}, "something broke; and how"},
-		{"COMPLETED", task{}, "all nodes share"},
-		{"", task{Status: Running}, "ended without a word"},
-		{"", task{}, "no sign of having begun"},
-	} {
-		if got := why(taskState{state: c.state}, c.said, "12", log, 0); !strings.Contains(got, c.want) {
-			t.Errorf("%s %+v: %q, want %q", c.state, c.said, got, c.want)
-		}
-	}
-	// What an earlier job left in the log is not this one's reason.
-	info := must[os.FileInfo](t)(os.Stat(log))
-	if got := why(taskState{state: "FAILED"}, task{}, "13", log, info.Size()); got != "task FAILED in Slurm" {
-		t.Errorf("after an earlier job: %q", got)
-	}
-}
-
-// needSlurm skips a test where there is no Slurm with a node that takes jobs.
-func needSlurm(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("sbatch"); err != nil {
-		t.Skip("sbatch is not here: .ci/slurm.sh installs and starts a Slurm of one node")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "sinfo", "--noheader", "--format=%t").CombinedOutput()
-	if err != nil || !slices.ContainsFunc(strings.Fields(string(out)), func(s string) bool { return slices.Contains([]string{"idle", "mix", "alloc"}, s) }) {
-		t.Skipf("no node of Slurm is up (%v: %s): .ci/slurm.sh starts one", err, oneLine(string(out)))
-	}
-}
-
 // A real array job: four cells, one fails and one is cancelled; the same command gathers.
 func TestSlurm(t *testing.T) {
-	needSlurm(t)
+	slurmtest.Need(t)
 	env := testEnv(t)
 	env.Runs = filepath.Join(env.Runs, "my 100% runs")
 	s := Sweep{Name: "array", Base: "phantom", Set: append(tiny(), Override{Key: "seeds", Value: []int64{1}}), List: []Named{
@@ -122,8 +76,8 @@ func TestSlurm(t *testing.T) {
 	}
 	go func() {
 		for t.Context().Err() == nil {
-			tasks, err := queue(t.Context(), r.Job.ID)
-			if err == nil && tasks[2].state == "RUNNING" && tasks[3].over() {
+			tasks, err := slurm.Queue(t.Context(), r.Job.ID)
+			if err == nil && tasks[2].Name == "RUNNING" && tasks[3].Over() {
 				_ = exec.Command("scancel", r.Job.ID+"_2").Run() // its task is looked at below
 				return
 			}
@@ -170,11 +124,11 @@ func TestSlurm(t *testing.T) {
 
 // What sbatch refuses is told in its words, and nothing is left that looks like a job.
 func TestSlurmRefuses(t *testing.T) {
-	needSlurm(t)
+	slurmtest.Need(t)
 	env := testEnv(t)
 	p := must[*Planned](t)(New(rates(0.001), env))
 	_, err := p.Slurm(t.Context(), Options{Env: env}, SlurmOptions{Sbatch: []string{"--partition=nowhere"}, Program: os.Args[0]})
-	var bad *SlurmError
+	var bad *slurm.Error
 	if !errors.As(err, &bad) || !strings.Contains(bad.Output, "nvalid partition") {
 		t.Errorf("%T %v", err, err)
 	}
@@ -195,7 +149,7 @@ func TestOtherNode(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "on this node the cell would be the run") {
 		t.Errorf("%v", err)
 	}
-	if said, err := readTask(p.Dir, 0); err != nil || said.Status != Failed || !strings.Contains(said.Reason, "on this node") {
+	if said, err := slurm.ReadTask(filepath.Join(p.Dir, taskFile(0))); err != nil || said.Status != Failed || !strings.Contains(said.Reason, "on this node") {
 		t.Errorf("the task says %+v, %v", said, err)
 	}
 	if err := RunCell(t.Context(), s, 1, experiments.Env{}); err == nil || !strings.Contains(err.Error(), "0 to 0") {
