@@ -122,27 +122,6 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
-func prepareCommand() *cobra.Command {
-	var o experiments.PrepareOptions
-	cmd := &cobra.Command{
-		Use:   "prepare FOLDER",
-		Short: "Turn a folder tree of DICOM CT and RTSTRUCT into volumes, masks, cubes and a table",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Folder, o.Progress = args[0], progress.New(os.Stderr)
-			return experiments.Prepare(cmd.Context(), o, os.Stdout)
-		},
-	}
-	cmd.Flags().StringVar(&o.Out, "out", "prepared", "folder to write to")
-	cmd.Flags().StringVar(&o.Dataset, "dataset", "nsclc-radiomics", "catalog entry whose ROI rule and cohort name hold")
-	cmd.Flags().StringArrayVar(&o.ROI, "roi", nil, "name of the tumour ROI, in order of preference (default: the catalog entry's rule)")
-	cmd.Flags().StringVar(&o.Repeats, "repeats", "", "whether patients have second scans or several readers: none, scans, or readers=PATTERN for\nthe ROI names with the group (?P<reader>...) (default: the catalog entry's rule)")
-	cmd.Flags().BoolVar(&o.NoVolumes, "no-volumes", false, "do not keep the 1 mm volume and mask (60 to 120 MB a patient); analyses that read scans need them")
-	cmd.Flags().BoolVar(&o.Features, "features", false, "also compute engineered features by IBSI's definitions, with the settings of the study's tables")
-	cmd.Flags().IntVar(&o.Jobs, "jobs", 1, "patients at a time (up to 1 GB of memory each)")
-	return cmd
-}
-
 func predictCommand() *cobra.Command {
 	var o experiments.PredictOptions
 	cmd := &cobra.Command{
@@ -194,38 +173,6 @@ func verifyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&mirror, "mirror", "", "data folder (default: $HOUNSFIELD_MIRROR, else what `hounsfield fetch` downloaded)")
-	return cmd
-}
-
-func fetchCommand() *cobra.Command {
-	var mirror, dest string
-	cmd := &cobra.Command{
-		Use:   "fetch DATASET",
-		Short: "Download a public data set, or copy it from a mirror, and verify every file",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return experiments.Fetch(cmd.Context(), args[0], dest, mirror, progress.New(os.Stderr), os.Stdout)
-		},
-	}
-	cmd.Flags().StringVar(&mirror, "mirror", "", "copy from this folder instead of the network")
-	cmd.Flags().StringVar(&dest, "dest", "", "folder to write to (default: ~/.local/share/hounsfield)")
-	return cmd
-}
-
-func datasetsCommand() *cobra.Command {
-	var mirror string
-	cmd := &cobra.Command{
-		Use:   "datasets [DATASET]",
-		Short: "List the public data sets known here, or show one: licence, citation, files",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 1 {
-				return experiments.ShowDataset(args[0], mirror, os.Stdout)
-			}
-			return experiments.ListDatasets(mirror, os.Stdout)
-		},
-	}
-	cmd.Flags().StringVar(&mirror, "mirror", "", "data folder to look in")
 	return cmd
 }
 

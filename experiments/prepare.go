@@ -2,116 +2,119 @@ package experiments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"hounsfield/datasets"
 	"hounsfield/datasets/catalog"
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/prepare"
-	"hounsfield/datasets/radiomics"
-	"hounsfield/datasets/table"
 	"hounsfield/experiments/progress"
+	"hounsfield/experiments/qcsheet"
 )
 
 // PrepareOptions are the choices of `hounsfield prepare`.
 type PrepareOptions struct {
-	Folder, Out string
-	Dataset     string   // catalog entry whose ROI rule holds; its name is the cohort's
-	ROI         []string // overrides the entry's rule
-	Repeats     string   // overrides the entry's: none, scans, or readers=PATTERN; "" = the entry's
-	NoVolumes   bool
-	Features    bool // also compute engineered features, with the settings of the published tables
-	Jobs        int
-	Progress    *progress.Progress
+	// Source is a cohort, by its name in the catalog or the path of an entry's .yaml, or a folder
+	// tree of DICOM. A name that is both is the cohort.
+	Source    string
+	Out       string   // "" = prepared/NAME for a cohort, prepared for a folder
+	Mirror    string   // of a cohort: the data folder, or what Fetch copies from; "" as catalog.Locate finds it
+	Dataset   string   // of a folder: the catalog entry whose ROI rule holds and whose name is the cohort's; "" = nsclc-radiomics
+	ROI       []string // overrides the entry's rule
+	Repeats   string   // overrides the entry's: none, scans, or readers=PATTERN; "" = the entry's
+	NoVolumes bool
+	Features  bool // also compute engineered features, with the settings of the published tables
+	Jobs      int  // patients at a time; 0 = one a processor
+	Verify    bool // hash again what is kept, and its inputs
+	// Fetch, when given, says how to fetch first what is not in Fetch.Dest of a cohort.
+	Fetch *FetchOptions
+	// Shard of Shards, from 0, prepares a part of the patients and writes no tables, beside others
+	// that do the same; a run with Shards 0 then keeps what they made and writes the tables.
+	Shard, Shards int
+	Progress      *progress.Progress
 }
 
-// Prepare turns a folder tree of DICOM into cubes, pictures and tables and prints
-// what it found and where it is. Patients that could not be used are rows of the
-// exclusions table, and are named.
+// Prepare turns the DICOM of a cohort or of a folder into cubes, pictures and tables and prints
+// what it found and where it is: imaging table, exclusions, the page for looking at each
+// contour and, of a cohort with a clinical table, the cohort table. What an earlier run made
+// of the same inputs with the same settings is kept. Patients that could not be used, or that
+// have scans and no clinical row or the other way round, are rows of the exclusions table.
 func Prepare(ctx context.Context, o PrepareOptions, w io.Writer) error {
-	rule, err := roiRule(o.Dataset, o.ROI)
+	p, err := o.open(ctx, w)
 	if err != nil {
 		return err
 	}
-	repeats, err := repeatsRule(o.Dataset, o.Repeats)
-	if err != nil {
-		return err
+	if o.Shards > 0 {
+		return p.shard(ctx, w)
 	}
-	fmt.Fprintf(w, "ROI rule: %s (exact, case and blanks do not count)\n", strings.Join(rule.Exact, ", then "))
-	if repeats.Kind != prepare.RepeatsNone {
-		fmt.Fprintf(w, "repeats:  %s\n", repeats)
-	}
-	if _, err := os.Stat(o.Folder); err != nil {
-		return fmt.Errorf("%w; name a folder of DICOM files", err)
-	}
-	if err := os.MkdirAll(o.Out, 0o755); err != nil {
-		return fmt.Errorf("cannot make the folder for what is prepared: %w; name a place that can be written to with --out", err)
-	}
-	lock, err := LockFolder(o.Out)
+	lock, err := p.lockWhole(ctx)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	cfg := Default()
-	var features *radiomics.Settings
-	if o.Features {
-		s := radiomics.Published()
-		features = &s
-		fmt.Fprintf(w, "features: %s; Laplacians of Gaussian of %v mm\n", s, s.LoGMM)
-	}
-	done, err := prepare.Run(ctx, prepare.Options{
-		Features: features,
-		Root:     o.Folder, Out: o.Out, Cohort: o.Dataset, Rule: rule, Repeats: repeats, Cube: cfg.cubeSpec(), KeepVolumes: !o.NoVolumes, Jobs: o.Jobs,
-		Progress: func(done, total int, patient string) { o.Progress.Say("prepared %d of %d: %s", done, total, patient) },
-	})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "%d of %d patients prepared", done.Prepared, done.Patients)
-	switch repeats.Kind {
-	case prepare.RepeatsScans:
-		fmt.Fprintf(w, ", %d with a second scan", done.SecondScans)
-	case prepare.RepeatsReaders:
-		fmt.Fprintf(w, ", %d contours by other readers", done.Readings)
-	}
-	fmt.Fprintln(w)
-	prepared, err := prepare.ReadImaging(o.Out)
-	if err != nil {
-		return err
-	}
-	printPrepared(prepared, w)
-	lost, err := datasets.ReadExclusions(done.Exclusions)
-	if err != nil {
-		return err
-	}
-	have := prepare.References(prepared)
-	kept, gone := []datasets.Exclusion{}, []datasets.Exclusion{}
-	for _, e := range lost {
-		if _, ok := have[e.Patient]; ok {
-			kept = append(kept, e)
-		} else {
-			gone = append(gone, e)
-		}
-	}
-	for _, e := range kept {
-		fmt.Fprintf(w, "lost of %s, who is prepared (%s): %s\n", e.Patient, e.Stage, e.Reason)
-	}
-	printExclusions(gone, w)
-	fmt.Fprintf(w, "imaging table: %s\nexclusions:    %s\n", done.Imaging, done.Exclusions)
-	if o.Features {
-		fmt.Fprintf(w, "features:      %s\n", filepath.Join(o.Out, prepare.FeaturesFile))
-	}
-	if done.Prepared == 0 {
-		return fmt.Errorf("no patient of %s could be prepared; the reasons stand above", o.Folder)
-	}
-	return nil
+	return p.whole(ctx, w)
 }
+
+// whole prepares all patients and writes tables and page. The folder's lock is held.
+func (p *preparation) whole(ctx context.Context, w io.Writer) error {
+	done, err := p.run(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.writeCohort(); err != nil {
+		return err
+	}
+	qc, err := qcsheet.Write(p.Out)
+	if err != nil {
+		return err
+	}
+	return p.report(done, qc, w)
+}
+
+// options are those of the package that does the work.
+func (p *preparation) options() prepare.Options {
+	cfg := Default()
+	return prepare.Options{Root: p.folder, Out: p.Out, Cohort: p.cohort, Rule: p.rule, Repeats: p.repeats, Cube: cfg.cubeSpec(), Features: p.features,
+		KeepVolumes: !p.NoVolumes, Jobs: p.Jobs, Verify: p.Verify, Shard: p.Shard, Shards: p.Shards, Also: p.unmatched}
+}
+
+// run prepares, with a bar for the patients, or with lines where there is no terminal and the
+// cohort is small.
+func (p *preparation) run(ctx context.Context) (prepare.Summary, error) {
+	o := p.options()
+	var bar *progress.Bar
+	o.Progress = func(done, total int, patient string) {
+		if total <= lineEach && !p.Progress.Terminal() {
+			p.Progress.Say("prepared %d of %d: %s", done, total, patient)
+			return
+		}
+		if bar == nil {
+			bar = p.Progress.Rated(total, "preparing "+p.cohort, "patients")
+		}
+		bar.Add(1)
+	}
+	p.Progress.Say("looking for scans in %s", p.folder) // the heads of many files take a while
+	done, err := prepare.Run(ctx, o)
+	if bar != nil && err == nil {
+		bar.Done()
+	}
+	return done, p.stopped(ctx, err)
+}
+
+// stopped says how to go on after an error that is a stop by the user.
+func (p *preparation) stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return fmt.Errorf("stopped; type the same command again to go on: patients that are whole in %s are kept: %w", p.Out, err)
+	}
+	return err
+}
+
+// lineEach is up to how many patients each has a line of its own where there is no terminal.
+const lineEach = 20
 
 // roiRule is the catalog's rule for the tumour's contour, or the names given.
 func roiRule(dataset string, names []string) (dicom.ROIRule, error) {
@@ -124,6 +127,9 @@ func roiRule(dataset string, names []string) (dicom.ROIRule, error) {
 	}
 	if entry.Images == nil {
 		return dicom.ROIRule{}, fmt.Errorf("data set %s has no images and so no ROI rule; name the tumour's ROI with --roi NAME", dataset)
+	}
+	if len(entry.Images.ROI.Exact) == 0 {
+		return dicom.ROIRule{}, fmt.Errorf("data set %s has no public contour of the tumour. %s\nWhere RTSTRUCT or SEG files of your own lie beside its scans, name the tumour's ROI with --roi NAME", entry.Name, strings.Join(strings.Fields(entry.Images.ROI.None), " "))
 	}
 	return dicom.ROIRule{Exact: entry.Images.ROI.Exact}, nil
 }
@@ -154,34 +160,10 @@ func repeatsRule(dataset, given string) (prepare.Repeats, error) {
 	return prepare.Repeats{Kind: rule.Kind, Within: time.Duration(rule.WithinHours * float64(time.Hour)), Readers: readers}, nil
 }
 
-// printPrepared prints a line for each scan, with the readers who drew on it besides.
-func printPrepared(t *table.Table, w io.Writer) {
-	scans, readers, after, mm3 := t.Int64s("scan"), t.Strings("reader"), t.Float64s("after_minutes"), t.Float64s("mask_mm3")
-	ids := t.Strings("patient_id")
-	for i := 0; i < len(ids); {
-		name := ids[i]
-		if scans[i] > 1 {
-			name += fmt.Sprintf(", scan %d", scans[i])
-		}
-		if after[i] > 0 {
-			name += fmt.Sprintf(" (%.0f minutes later)", after[i])
-		}
-		fmt.Fprintf(w, "%s: ROI %q, tumour %.1f cm3, centre of mass x %.1f y %.1f z %.1f mm, cube mean %.6f, %d voxels padded",
-			name, t.Strings("roi")[i], mm3[i]/1000, t.Float64s("com_x_mm")[i], t.Float64s("com_y_mm")[i], t.Float64s("com_z_mm")[i],
-			t.Float64s("cube_mean")[i], t.Int64s("padded_voxels")[i])
-		first := i + 1 // its readings follow it
-		for i = first; i < len(ids) && readers[i] != ""; {
-			i++
-		}
-		if i > first {
-			fmt.Fprintf(w, "; %d other readers (%s), tumour %.1f to %.1f cm3", i-first, strings.Join(readers[first:i], ", "), slices.Min(mm3[first:i])/1000, slices.Max(mm3[first:i])/1000)
-		}
-		fmt.Fprintln(w)
+// makeOut makes the folder to prepare into.
+func (p *preparation) makeOut() error {
+	if err := os.MkdirAll(p.Out, 0o755); err != nil {
+		return fmt.Errorf("cannot make the folder for what is prepared: %w; name a place that can be written to with --out", err)
 	}
-}
-
-func printExclusions(lost []datasets.Exclusion, w io.Writer) {
-	for _, e := range lost {
-		fmt.Fprintf(w, "left out: %s (%s): %s\n", e.Patient, e.Stage, e.Reason)
-	}
+	return nil
 }

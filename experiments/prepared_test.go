@@ -246,7 +246,7 @@ func TestPreparedScans(t *testing.T) {
 		t.Fatal(err)
 	}
 	var said strings.Builder
-	o := PrepareOptions{Folder: root, Out: out, Dataset: "nsclc-radiomics", Repeats: "readers=^GTV-1(?P<reader>vis-[0-9])$"}
+	o := PrepareOptions{Source: root, Out: out, Dataset: "nsclc-radiomics", Repeats: "readers=^GTV-1(?P<reader>vis-[0-9])$"}
 	if err := Prepare(t.Context(), o, &said); err != nil {
 		t.Fatal(err)
 	}

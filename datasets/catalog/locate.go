@@ -10,7 +10,7 @@ import (
 // MirrorVariable names the environment variable that holds a mirror's folder.
 const MirrorVariable = "HOUNSFIELD_MIRROR"
 
-// DataDir is the folder Fetch fills by default: $XDG_DATA_HOME/hounsfield, or
+// DataDir is the folder that is filled by default: $XDG_DATA_HOME/hounsfield, or
 // ~/.local/share/hounsfield.
 func DataDir() (string, error) {
 	// The XDG specification says to ignore a relative path.
@@ -38,56 +38,98 @@ func (e *NotFoundError) Error() string {
 		e.Entry, e.Root, e.How, strings.Join(e.Missing, ", "), e.Next)
 }
 
-// Locate finds the data folder that holds the entry's files: the mirror given on
-// the command line, else the one in HOUNSFIELD_MIRROR, else DataDir. The first of
-// them that is named is the one: a mirror that lacks a file is an error, never
-// passed over. how says in words which it was. Files are looked for, not hashed
-// (Verify does that); optional ones are not asked for. Of an entry without files the
-// folder of its images is looked for. Error: *NotFoundError.
-func Locate(e Entry, mirror string) (root, how string, err error) {
-	fetch := fmt.Sprintf("type: hounsfield fetch %s", e.Name)
-	obtain, scans := e.Obtain, len(e.Files) == 0
-	next := "give the folder that holds "
-	if scans {
-		obtain = e.Images.Obtain
-		next += e.Images.Folder
-	} else {
-		next += e.Files[0].Path
-	}
+// Where is the data folder that should hold the entry's files, whether it does or not: the
+// mirror given on the command line, else the folder of the entry's own YAML file if it was
+// loaded from one, else the one in HOUNSFIELD_MIRROR, else DataDir. how says in words which
+// it is.
+func Where(e Entry, mirror string) (root, how string, err error) {
 	switch env := os.Getenv(MirrorVariable); {
 	case mirror != "":
-		root, how = mirror, "--mirror"
+		return mirror, "--mirror", nil
+	case e.root != "":
+		return e.root, "beside its YAML file", nil
 	case env != "":
-		root, how = env, "the environment variable "+MirrorVariable
-		next += ", or unset " + MirrorVariable
-	default:
-		if root, err = DataDir(); err != nil {
-			return "", "", err
-		}
-		how = "where hounsfield fetch puts files"
-		next = fetch + ", or give a folder that has them with --mirror DIR"
+		return env, "the environment variable " + MirrorVariable, nil
+	}
+	root, err = DataDir()
+	return root, "where hounsfield fetch puts files", err
+}
+
+// Locate finds the data folder that holds the entry's files, by the rule of Where: a folder
+// that is named and lacks a file is an error, never passed over. Files are looked for, not
+// hashed (Verify does that); optional ones are not asked for. Of an entry without files the
+// folder of its images or sources is looked for. Error: *NotFoundError.
+func Locate(e Entry, mirror string) (root, how string, err error) {
+	if root, how, err = Where(e, mirror); err != nil {
+		return "", "", err
 	}
 	var missing []string
-	byHand := false
+	byHand, required := false, 0
 	for _, f := range e.Files {
 		if f.Optional {
 			continue
 		}
+		required++
 		if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(f.Path))); err != nil || !info.Mode().IsRegular() {
 			missing = append(missing, f.Path)
 			byHand = byHand || f.URL == ""
 		}
 	}
-	if scans {
-		if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(e.Images.Folder))); err != nil || !info.IsDir() {
-			missing, byHand = []string{e.Images.Folder}, true
+	folder := e.folder()
+	if required == 0 && folder != "" {
+		if info, err := os.Stat(filepath.Join(root, filepath.FromSlash(folder))); err != nil || !info.IsDir() {
+			missing = []string{folder}
+			byHand = e.Images != nil && len(e.Images.Sources) == 0
 		}
 	}
 	if missing == nil {
 		return root, how, nil
 	}
-	if byHand && mirror == "" {
-		next = strings.TrimSpace(obtain) + " Your data folder is " + root
+	next := "type: hounsfield fetch " + e.Name
+	switch {
+	case e.root != "" && mirror == "":
+		next = strings.TrimSpace(e.Obtain)
+		if next == "" {
+			next = "put it there, or give the folder that has it with --mirror DIR"
+		}
+	case mirror == "" && byHand:
+		next = e.byHand() + " Your data folder is " + root
+	case mirror == "" && os.Getenv(MirrorVariable) == "":
+		next += ", or give a folder that has it with --mirror DIR"
+	default:
+		next = "give the folder that holds " + missing[0]
+		if mirror == "" {
+			next += ", or unset " + MirrorVariable
+		}
 	}
 	return "", "", &NotFoundError{Entry: e.Name, Root: root, How: how, Missing: missing, Next: next}
+}
+
+// folder is the one that an entry without required files fills: of its scans, else of its
+// first source; empty = none.
+func (e Entry) folder() string {
+	switch {
+	case e.Images != nil:
+		return e.Images.Folder
+	case len(e.Sources) > 0:
+		return e.Sources[0].Folder
+	}
+	return ""
+}
+
+// byHand says how a person gets what has no address.
+func (e Entry) byHand() string {
+	if e.Obtain == "" && e.Images != nil {
+		return strings.TrimSpace(e.Images.Obtain)
+	}
+	return strings.TrimSpace(e.Obtain)
+}
+
+// Home is the folder that fetch fills with the entry's files by default: that of its YAML
+// file if it was loaded from one, else DataDir.
+func (e Entry) Home() (string, error) {
+	if e.root != "" {
+		return e.root, nil
+	}
+	return DataDir()
 }

@@ -5,64 +5,57 @@ package prepare
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"hounsfield/datasets/dicom"
 )
 
-// limitFiles lets no file grow beyond n bytes until the test ends: a full disk
-// without one.
-func limitFiles(t *testing.T, n uint64) {
-	t.Helper()
+// limitFiles lets no file of this process grow beyond n bytes: a full disk without one.
+func limitFiles(n uint64) error {
 	var was unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
-		t.Fatal(err)
+		return err
 	}
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: n, Max: was.Max}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &was); err != nil {
-			t.Fatal(err)
-		}
-	})
+	return unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: n, Max: was.Max})
 }
 
-// When the disk is full the run says so, and no half file bears its final name.
+// When the disk is full the run says so, and no half file bears its final name; with room
+// again the same command goes on.
 func TestDiskFull(t *testing.T) {
 	root, out := t.TempDir(), t.TempDir()
 	addPatient(t, root, "a", "P1")
-	limitFiles(t, 5000)
-	_, err := Run(context.Background(), options(root, out))
-	var write *WriteError
-	if !errors.As(err, &write) || write.Patient != "P1" || !errors.Is(err, unix.EFBIG) || !strings.Contains(err.Error(), "make room") {
-		t.Errorf("error %v, want a *WriteError", err)
-	}
-	if err := filepath.WalkDir(out, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			t.Errorf("%s was left behind", path)
+	task := childTask{Root: root, Out: out, Small: true, Patients: 1}
+	for _, limit := range []uint64{1000, 5000, 20000} {
+		task.Limit = limit
+		text, err := task.command(t).CombinedOutput()
+		if err == nil || !strings.Contains(string(text), "cannot write patient P1: ") || !strings.Contains(string(text), "file too large; make room") {
+			t.Errorf("limit of %d bytes: %v: %s", limit, err, text)
 		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
+		if err := filepath.WalkDir(out, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			info, err := d.Info()
+			if err == nil && (strings.HasPrefix(d.Name(), ".") || info.Size() >= int64(limit)) {
+				t.Errorf("limit of %d bytes: %s of %d was left behind", limit, path, info.Size())
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	// The writers of DICOM leave nothing either.
-	limitFiles(t, 1000)
-	dir := t.TempDir()
-	m := dicom.Meta{PatientID: "P1"}
-	if err := dicom.WriteCT(filepath.Join(dir, "CT"), scan(chest, centre, 9), m); !errors.Is(err, unix.EFBIG) {
-		t.Errorf("error %v of WriteCT", err)
+	task.Limit = 0
+	if text, err := task.command(t).CombinedOutput(); err != nil {
+		t.Fatalf("with room again: %v: %s", err, text)
 	}
-	if err := dicom.WriteStructures(filepath.Join(dir, "rt.dcm"), []dicom.ROI{ball(chest, "GTV-1", centre, 9)}, chest, m); !errors.Is(err, unix.EFBIG) {
-		t.Errorf("error %v of WriteStructures", err)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
-		t.Errorf("left behind: %v, error %v", left, err)
+	other := t.TempDir()
+	run(t, options(root, other))
+	if !maps.Equal(contents(t, out), contents(t, other)) {
+		t.Error("other files than without a full disk")
 	}
 }
 

@@ -23,31 +23,27 @@ const (
 
 // describe computes a contour's features, on the scan's own voxels. A contour that has none
 // keeps its row in the imaging table, which says why.
-func (o Options) describe(ctx context.Context, p *Prepared) ([]radiomics.Feature, error) {
-	if o.Features == nil {
-		return nil, nil
-	}
+func (o Options) describe(ctx context.Context, p *Prepared) (*featuresRecord, error) {
 	features, err := radiomics.Extract(ctx, p.CT, p.Mask, *o.Features)
 	var none *radiomics.RegionError
 	if errors.As(err, &none) {
-		p.Notes = append(p.Notes, "no engineered features: "+none.Problem)
-		return nil, nil
+		return &featuresRecord{Problem: none.Problem}, nil
 	}
-	return features, err
+	return &featuresRecord{Values: featureRecords(features)}, err
 }
 
 // featuresTable has the features of all rows; those of a contour without any are null.
-func featuresTable(rows []*row, s radiomics.Settings, origin map[string]string) (*table.Table, error) {
+func featuresTable(rows []tableRow, s radiomics.Settings, origin map[string]string) (*table.Table, error) {
 	schema := table.Schema{Name: "features", Columns: []table.Column{
 		{Name: "patient_id", Type: table.String, Description: "PatientID of the DICOM files; with scan and reader it names the row"},
 		{Name: "scan", Type: table.Int64, Description: "1, or 2 for the repeat of the scan"},
 		{Name: "reader", Type: table.String, Nullable: true, Description: "whose contour it is; null for the reference"},
 	}}
 	data := map[string]any{
-		"patient_id": table.ColumnOf(rows, func(r *row) string { return r.PatientID }),
-		"scan":       table.ColumnOf(rows, func(r *row) int64 { return int64(r.Scan) }),
-		"reader": table.ColumnOf(rows, func(r *row) datasets.Null[string] {
-			return datasets.Null[string]{V: r.Reader, Valid: r.Reader != ""}
+		"patient_id": table.ColumnOf(rows, func(r tableRow) string { return r.patient }),
+		"scan":       table.ColumnOf(rows, func(r tableRow) int64 { return int64(r.scan) }),
+		"reader": table.ColumnOf(rows, func(r tableRow) datasets.Null[string] {
+			return datasets.Null[string]{V: r.reader, Valid: r.reader != ""}
 		}),
 	}
 	source := "hounsfield radiomics: " + s.String()

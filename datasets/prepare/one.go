@@ -20,11 +20,11 @@ type Prepared struct {
 	PatientID string
 	Scan      int           // 1, or 2 for the repeat
 	Reader    string        // whose contour it is; empty for the reference
-	SeriesUID string        // of the CT
+	SeriesUID string        // of the CT; sha256: and the file's hash for the scan of a pair
 	After     time.Duration // the first scan; 0 for the first and where not known
-	Contours  string        // the RTSTRUCT or SEG file
+	Contours  string        // the RTSTRUCT or SEG file, or the mask of a pair
 	ROI       dicom.Choice
-	Raster    volume.RasterReport // how the contours met the scan; zero for a SEG file
+	Raster    volume.RasterReport // how the contours met the scan; zero for a SEG file or a mask
 
 	// CT and Mask lie on the scan's own grid, turned so that its axes run as nearly
 	// as possible to the patient's left, back and head. Nothing is resampled by that.
@@ -41,6 +41,8 @@ type Prepared struct {
 	CRC          uint32
 
 	Notes []string // what did not quite fit, in words
+
+	named string // Contours, as outputs call it
 }
 
 // CubeGrid places Cube.HU (margin included) in the patient.
@@ -68,6 +70,7 @@ const (
 	stageCT       = "read CT"
 	stageMask     = "fill contours"
 	stageCube     = "cut cube"
+	stageGuard    = "guard identity"
 	stageFault    = "program fault"
 )
 
@@ -112,8 +115,9 @@ func (e *SeveralContoursError) Error() string {
 // source is a region found by the rule, before its voxels are known.
 type source struct {
 	file       string
-	choice     dicom.Choice
+	choice     dicom.Choice // of a pair's mask complete when mask has read it
 	references dicom.References
+	notes      []string // what did not quite fit, once the voxels are read
 	mask       func(volume.Grid) (*volume.Mask, volume.RasterReport, error)
 }
 
@@ -121,16 +125,11 @@ type source struct {
 //
 // The error is of package dicom or volume.
 func (s *exam) read(spec volume.CubeSpec) (*Prepared, error) {
-	ct, err := s.series.Read()
+	ct, uid, note, err := s.scan()
 	if err != nil {
-		return nil, &stageError{stage: stageCT, err: err}
+		return nil, err
 	}
-	s.native = ct.Grid
-	up := upright(ct.Grid)
-	p := &Prepared{
-		PatientID: s.patient.ID, SeriesUID: s.series.UID, After: s.after, Spec: spec,
-		CT: &volume.Volume{Grid: up.grid, HU: turned(ct.HU, up)},
-	}
+	p := &Prepared{PatientID: s.patient.ID, SeriesUID: uid, After: s.after, Spec: spec, CT: ct}
 	var task sync.WaitGroup
 	defer task.Wait()
 	task.Go(func() { p.HUMin, p.HUMax, p.CRC = fingerprint(p.CT.HU) })
@@ -138,8 +137,8 @@ func (s *exam) read(spec volume.CubeSpec) (*Prepared, error) {
 		return nil, err
 	}
 	var notes []string
-	if !up.same {
-		notes = append(notes, "the scan's axes were turned to the patient's left, back and head")
+	if note != "" {
+		notes = append(notes, note)
 	}
 	notes = append(append(notes, s.notes...), p.Notes...)
 	if n := len(s.patient.Series); n > 1 {
@@ -147,6 +146,27 @@ func (s *exam) read(spec volume.CubeSpec) (*Prepared, error) {
 	}
 	p.Notes = notes
 	return p, nil
+}
+
+const turnedNote = "the scan's axes were turned to the patient's left, back and head"
+
+// scan reads the voxels, turned upright. note says when they were turned.
+func (s *exam) scan() (ct *volume.Volume, uid, note string, err error) {
+	if s.pair != "" {
+		ct, uid, note, err = readPair(s.patient.ID, s.pair)
+		if err == nil {
+			s.native = ct.Grid
+		}
+		return ct, uid, note, err
+	}
+	if ct, err = s.series.Read(); err != nil {
+		return nil, "", "", &stageError{stage: stageCT, err: err}
+	}
+	s.native = ct.Grid
+	if up := upright(ct.Grid); !up.same {
+		ct, note = &volume.Volume{Grid: up.grid, HU: turned(ct.HU, up)}, turnedNote
+	}
+	return ct, s.series.UID, note, nil
 }
 
 // reading prepares the contour of another reader on a scan that was read.
@@ -164,12 +184,16 @@ func (s *exam) reading(of *Prepared, r reading) (*Prepared, error) {
 
 // draw fills a contour into a mask on the scan and cuts the cube around it.
 func (s *exam) draw(p *Prepared, from *source) error {
-	p.Contours, p.ROI = from.file, from.choice
 	mask, raster, err := from.mask(s.native)
-	if err != nil {
+	p.Contours, p.ROI = from.file, from.choice
+	var staged *stageError
+	switch {
+	case errors.As(err, &staged):
+		return err
+	case err != nil:
 		return &stageError{stageMask, from.file, err}
 	}
-	p.Raster, p.MaskVoxels, p.Notes = raster, mask.Count(), rasterNotes(raster)
+	p.Raster, p.MaskVoxels, p.Notes = raster, mask.Count(), append(rasterNotes(raster), from.notes...)
 	p.Mask = &volume.Mask{Grid: p.CT.Grid, In: turned(mask.In, upright(s.native))}
 	if p.Cube, err = volume.CutCube(p.CT, p.Mask, p.Spec); err != nil {
 		return &stageError{stageCube, from.file, err}

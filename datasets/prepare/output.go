@@ -1,103 +1,15 @@
 package prepare
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"image/png"
-	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
-
-	"github.com/google/renameio/v2"
-	"golang.org/x/sync/errgroup"
-
-	"hounsfield/datasets/nifti"
-	"hounsfield/datasets/radiomics"
-	"hounsfield/datasets/volume"
 )
-
-// The tables in the folder that Run fills.
-const (
-	ImagingFile    = "imaging.arrow"
-	imagingParquet = "imaging.parquet"
-	exclusionsFile = "exclusions.arrow"
-)
-
-var tableFiles = []string{ImagingFile, imagingParquet, exclusionsFile, FeaturesFile, featuresParquet}
-
-// write writes the files of one contour and makes its row. of is the row of the scan that a
-// reading was drawn on and shares the CT of, nil for the first. The cube is let go of.
-func (o Options) write(ctx context.Context, p *Prepared, folder string, of *row) (*row, error) {
-	switch {
-	case p.Reader != "":
-		folder += "/reader-" + safeName(p.Reader)
-	case p.Scan > 1:
-		folder += fmt.Sprintf("/scan-%d", p.Scan)
-	}
-	dir := filepath.Join(o.Out, filepath.FromSlash(folder))
-	fail := func(err error) (*row, error) { return nil, &WriteError{Patient: p.PatientID, Err: err} }
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fail(err)
-	}
-	if err := removeUnfinished(dir, "cube.nii.gz", "qc.png", "ct_1mm.nii.gz", "mask_1mm.nii.gz"); err != nil {
-		return fail(err)
-	}
-	r := newRow(p)
-	r.cohort, r.contours = o.Cohort, relative(o.Root, p.Contours)
-	r.cubeFile, r.qcFile = folder+"/cube.nii.gz", folder+"/qc.png"
-	at := func(file string) string { return filepath.Join(o.Out, filepath.FromSlash(file)) }
-	iso := p.CT.Grid.Isotropic(o.Cube.SpacingMM)
-	// Two halves of about the same work, packing the 1 mm volume aside.
-	var group errgroup.Group
-	if o.KeepVolumes {
-		r.ctFile, r.maskFile = folder+"/ct_1mm.nii.gz", folder+"/mask_1mm.nii.gz"
-		if p.Reader != "" {
-			r.ctFile, r.ctHash = of.ctFile, of.ctHash
-		}
-	}
-	group.Go(func() (err error) {
-		if err := nifti.Write(at(r.cubeFile), &volume.Volume{Grid: p.CubeGrid(), HU: p.Cube.HU}, nifti.Float32); err != nil {
-			return err
-		}
-		if !o.KeepVolumes || r.ctHash != "" || ctx.Err() != nil {
-			return nil
-		}
-		var as []nifti.Option
-		if p.HUMin < math.MinInt16 || p.HUMax > math.MaxInt16 { // metal, on an odd scale
-			as = append(as, nifti.Float32)
-		}
-		if err := nifti.Write(at(r.ctFile), volume.Resample(p.CT, iso), as...); err != nil {
-			return err
-		}
-		r.ctHash, err = fileSHA256(at(r.ctFile))
-		return err
-	})
-	group.Go(func() (err error) {
-		if err := writeQC(at(r.qcFile), p); err != nil || !o.KeepVolumes || ctx.Err() != nil {
-			return err
-		}
-		if err := nifti.WriteMask(at(r.maskFile), volume.ResampleMask(p.Mask, iso)); err != nil {
-			return err
-		}
-		r.maskHash, err = fileSHA256(at(r.maskFile))
-		return err
-	})
-	var err error
-	if r.features, err = o.describe(ctx, p); err != nil {
-		group.Wait()
-		return nil, err
-	}
-	if err := group.Wait(); err != nil {
-		return fail(err)
-	}
-	p.Cube.HU = nil
-	return r, context.Cause(ctx)
-}
 
 // removeUnfinished takes away the temporary files of the named ones, which a process that
 // was killed has left.
@@ -124,25 +36,18 @@ func (p *Prepared) release() {
 	runtime.GC()
 }
 
-func writeQC(path string, p *Prepared) error {
-	f, err := renameio.NewPendingFile(path, renameio.WithTempDir(filepath.Dir(path)), renameio.WithPermissions(0o644))
-	if err != nil {
-		return err
-	}
-	defer f.Cleanup() // does nothing once the file has its name
-	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
-	if err := encoder.Encode(f, volume.QCPicture(p.CT, p.Mask, p.Cube, p.Spec)); err != nil {
-		return err
-	}
-	return f.CloseAtomicallyReplace()
-}
+// indexFile is where the heads of the input's files are kept.
+const indexFile = "index.json"
+
+// reservedNames are those of files in the prepared folder besides the tables.
+var reservedNames = []string{indexFile, "qc.html", "cohort.arrow", "cohort.parquet"}
 
 // folderNames gives each patient a folder of its own. A PatientID that is a safe
 // name on every file system is its own folder; any other is cleaned and gets a
 // hash of the ID, so that no two patients share one.
 func folderNames(ids []string) map[string]string {
 	taken := map[string]bool{}
-	for _, t := range tableFiles {
+	for _, t := range slices.Concat(reservedNames, tableFiles) {
 		taken[t] = true
 	}
 	out := make(map[string]string, len(ids))
@@ -189,22 +94,22 @@ func cleanName(id string) string {
 	return name
 }
 
-// row is one row of the imaging table.
+// row is one contour as the columns of the imaging table see it. Where its files are, and
+// the cohort, is put in when the table is made (tableRow).
 type row struct {
 	*Prepared
-	cohort, contours, cubeFile, qcFile, ctFile, maskFile string
-	ctHash, maskHash                                     string // of the files as they lie there
-	features                                             []radiomics.Feature
+	contours string // the contour's file, as tables name it
 
 	hash            string
 	mean, low, high float64
 	padded          int
+	quality         quality
 	spacing         [3]float64
 	size            [3]int
 }
 
-func newRow(p *Prepared) *row {
-	r := &row{Prepared: p, hash: CubeHash(p.Cube), padded: p.centralPadded(), spacing: p.CT.Grid.Spacing, size: p.CT.Grid.Size}
+func (o Options) newRow(p *Prepared) *row {
+	r := &row{Prepared: p, contours: p.named, hash: CubeHash(p.Cube), padded: p.centralPadded(), quality: p.quality(), spacing: p.CT.Grid.Spacing, size: p.CT.Grid.Size}
 	r.mean, r.low, r.high = inputStats(p.Cube, p.Spec.Size)
 	return r
 }

@@ -17,12 +17,35 @@ import (
 )
 
 // childEnv makes the test binary prepare a folder and end: a process of its own,
-// whose time and memory the system counts.
+// whose time and memory the system counts, and which can be killed.
 const childEnv = "HOUNSFIELD_TEST_PREPARE"
 
 type childTask struct {
 	Root, Out string
 	Keep      bool
+	Patients  int    // how many must come out prepared
+	Limit     uint64 // bytes that no file may grow beyond; 0 is none
+	Small     bool   // the cube of the small made scans
+}
+
+func (c childTask) options() Options {
+	o := Options{Root: c.Root, Out: c.Out, Rule: rule, Cube: volume.CubeSpec{Size: 50, SpacingMM: 1, Margin: 10}, KeepVolumes: c.Keep}
+	if c.Small {
+		o.Cube, o.Cohort = spec, "made"
+	}
+	return o
+}
+
+// command is the test binary on its task.
+func (c childTask) command(t testing.TB) *exec.Cmd {
+	t.Helper()
+	task, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+string(task))
+	return cmd
 }
 
 func TestMain(m *testing.M) {
@@ -32,11 +55,13 @@ func TestMain(m *testing.M) {
 	}
 	var c childTask
 	err := json.Unmarshal([]byte(task), &c)
+	if err == nil && c.Limit > 0 {
+		err = limitFiles(c.Limit)
+	}
 	if err == nil {
-		o := Options{Root: c.Root, Out: c.Out, Rule: rule, Cube: volume.CubeSpec{Size: 50, SpacingMM: 1, Margin: 10}, KeepVolumes: c.Keep}
 		var s Summary
-		if s, err = Run(context.Background(), o); err == nil && s.Prepared != 1 {
-			err = fmt.Errorf("nobody was prepared: %+v", s)
+		if s, err = Run(context.Background(), c.options()); err == nil && s.Prepared != c.Patients {
+			err = fmt.Errorf("%d and not %d were prepared: %+v", s.Prepared, c.Patients, s)
 		}
 	}
 	if err != nil {
@@ -62,6 +87,30 @@ func (c *cost) add(b *testing.B, cmd *exec.Cmd) {
 	}
 }
 
+func (c *cost) join(other cost) {
+	c.wall, c.cpu, c.peak = c.wall+other.wall, c.cpu+other.cpu, max(c.peak, other.peak)
+}
+
+// plastimatch is what that program takes for the 1 mm volumes of a patient with the region
+// GTV-1, through files of a kind.
+func plastimatch(b *testing.B, root, kind string) (c cost) {
+	b.Helper()
+	dir := b.TempDir()
+	ct, masks, mask := filepath.Join(dir, "ct."+kind), filepath.Join(dir, "masks"), filepath.Join(dir, "masks", "GTV-1."+kind)
+	for _, args := range [][]string{
+		{"convert", "--input", filepath.Join(root, "CT"), "--output-img", ct},
+		{"convert", "--input", filepath.Join(root, "RTSTRUCT", "1-1.dcm"), "--referenced-ct", filepath.Join(root, "CT"), "--output-prefix", masks, "--prefix-format", kind},
+		{"resample", "--input", ct, "--output", filepath.Join(dir, "ct_1mm."+kind), "--spacing", "1 1 1"},
+		{"resample", "--input", mask, "--output", filepath.Join(dir, "mask_1mm."+kind), "--spacing", "1 1 1", "--interpolation", "nn"},
+	} {
+		c.add(b, exec.Command("plastimatch", args...))
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
 // BenchmarkPeer prepares LUNG1-002 (111 slices of 512 x 512 and an RTSTRUCT) in
 // turns: by this package, once to cube and QC picture, once with the 1 mm volumes
 // kept; and by plastimatch convert and resample, through uncompressed .mha and
@@ -79,36 +128,15 @@ func BenchmarkPeer(b *testing.B) {
 	}
 	root := filepath.Join(mirror, "nsclc-radiomics", "dicom", "LUNG1-002")
 	ours := func(c *cost, keep bool) {
-		task, err := json.Marshal(childTask{root, b.TempDir(), keep})
-		if err != nil {
-			b.Fatal(err)
-		}
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"="+string(task))
-		c.add(b, cmd)
-	}
-	peer := func(c *cost, kind string) {
-		dir := b.TempDir()
-		ct, masks, mask := filepath.Join(dir, "ct."+kind), filepath.Join(dir, "masks"), filepath.Join(dir, "masks", "GTV-1."+kind)
-		for _, args := range [][]string{
-			{"convert", "--input", filepath.Join(root, "CT"), "--output-img", ct},
-			{"convert", "--input", filepath.Join(root, "RTSTRUCT", "1-1.dcm"), "--referenced-ct", filepath.Join(root, "CT"), "--output-prefix", masks, "--prefix-format", kind},
-			{"resample", "--input", ct, "--output", filepath.Join(dir, "ct_1mm."+kind), "--spacing", "1 1 1"},
-			{"resample", "--input", mask, "--output", filepath.Join(dir, "mask_1mm."+kind), "--spacing", "1 1 1", "--interpolation", "nn"},
-		} {
-			c.add(b, exec.Command("plastimatch", args...))
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			b.Fatal(err)
-		}
+		c.add(b, childTask{Root: root, Out: b.TempDir(), Keep: keep, Patients: 1}.command(b))
 	}
 	var cube, kept, mha, nrrd cost
 	n := 0.0
 	for b.Loop() {
 		ours(&cube, false)
-		peer(&mha, "mha")
+		mha.join(plastimatch(b, root, "mha"))
 		ours(&kept, true)
-		peer(&nrrd, "nrrd")
+		nrrd.join(plastimatch(b, root, "nrrd"))
 		n++
 	}
 	for name, c := range map[string]cost{"cube": cube, "volumes": kept, "mha": mha, "nrrd": nrrd} {

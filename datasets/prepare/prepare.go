@@ -7,21 +7,18 @@ package prepare
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/dicom"
+	"hounsfield/datasets/pseudonym"
 	"hounsfield/datasets/radiomics"
 	"hounsfield/datasets/volume"
 )
@@ -29,6 +26,7 @@ import (
 // Options say what to prepare and where to put it.
 type Options struct {
 	Root    string        // folder tree of DICOM files
+	Pairs   []Pair        // in place of a tree; Root is then only where paths in the tables begin, and may be empty
 	Out     string        // folder to fill; made when it does not exist
 	Cohort  string        // written into both tables
 	Rule    dicom.ROIRule // which region is the tumour
@@ -37,9 +35,33 @@ type Options struct {
 	Features    *radiomics.Settings
 	Cube        volume.CubeSpec // which cube to cut
 	KeepVolumes bool            // also write the CT and the mask on the 1 mm grid
-	Jobs        int             // patients at a time; 0 is 1: each already uses all processors, and 0.2 GB, or 0.6 GB with KeepVolumes
+	Jobs        int             // patients at a time; 0 is one for each processor and one that waits for the disk
+	Memory      int64           // bytes that the scans in work may take together; 0 is 1 GiB. One alone may take more
+
+	// Shard of Shards, counted from 0, prepares only its patients, every Shards-th of those
+	// sorted by ID, and writes no tables. Shards may run side by side on one Out, given the
+	// same input; a run of all then finds everything done and writes the tables. 0 Shards is all.
+	Shard, Shards int
+	// Verify hashes every input file and every file that was made before, in place of
+	// trusting their sizes and times.
+	Verify bool
+	// IndexFile is where the heads of the DICOM files are kept, to be read once; empty is
+	// index.json in Out, or with Patients or Pseudonyms, which it would give away, a file in the
+	// user's cache folder.
+	IndexFile string
+
+	// Patients, when given, are the ids in the input that are prepared, and what outputs call
+	// them; of all others nothing is said.
+	Patients map[string]string
+	// Pseudonyms, when given, stand for the ids of patients, UIDs and paths in all outputs, and
+	// what people typed besides the ROI rule's names is left out.
+	Pseudonyms *pseudonym.Key
+	// Guard, when given, is filled with who the patients are, for others to check what they write.
+	Guard *Guard
 
 	Provenance map[string]string // added to what both tables say of their origin
+	// Also gives rows to add to the exclusions table; ids are all patients found. May be nil.
+	Also func(ids []string, prepared map[string]bool) []datasets.Exclusion
 
 	// Progress is called after each patient, from one goroutine at a time; may be nil.
 	Progress func(done, total int, patient string)
@@ -47,10 +69,14 @@ type Options struct {
 
 // Summary says what came out.
 type Summary struct {
-	Patients, Prepared, Excluded int    // Patients = Prepared + Excluded
-	SecondScans, Readings        int    // rows of the imaging table besides the Prepared ones
-	Problems                     int    // rows of the exclusions table, patients and files
-	Imaging, Exclusions          string // the tables, .arrow; the imaging table lies beside as .parquet too
+	Patients, Prepared, Excluded int          // Patients = Prepared + Excluded; of a shard, its own
+	SecondScans, Readings        int          // rows of the imaging table besides the Prepared ones
+	Problems                     int          // rows of the exclusions table, patients and files
+	Kept, Redone                 int          // of the Prepared: those of whom nothing had to be made, and the others
+	Stages                       []StageCount // what was there and what was made, by stage
+	Gone                         []string     // folders of patients who are no longer in the input: in no table, left as they are
+	Unchanged                    bool         // the tables are what they were
+	Imaging, Exclusions          string       // the tables, .arrow; the imaging table lies beside as .parquet too. Empty of a shard
 }
 
 // OptionError is an option that cannot be.
@@ -81,11 +107,11 @@ func (e *WriteError) Unwrap() error { return e.Err }
 
 func (o Options) check() error {
 	switch {
-	case o.Root == "":
+	case o.Root == "" && o.Pairs == nil:
 		return &OptionError{"Root", o.Root, "a folder of DICOM files"}
 	case o.Out == "":
 		return &OptionError{"Out", o.Out, "a folder to write to"}
-	case len(o.Rule.Exact) == 0:
+	case len(o.Rule.Exact) == 0 && o.Pairs == nil:
 		return &OptionError{"Rule", "", "at least one ROI name"}
 	case o.Repeats.Kind != RepeatsNone && o.Repeats.Kind != RepeatsScans && o.Repeats.Kind != RepeatsReaders:
 		return &OptionError{"Repeats", o.Repeats.Kind, "scans or readers, or nothing"}
@@ -93,11 +119,17 @@ func (o Options) check() error {
 		return &OptionError{"Cube", fmt.Sprint(o.Cube), "a size of at least 1 voxel, a positive spacing, a margin of 0 or more"}
 	case o.Jobs < 0:
 		return &OptionError{"Jobs", fmt.Sprint(o.Jobs), "0 or more"}
+	case o.Memory < 0:
+		return &OptionError{"Memory", fmt.Sprint(o.Memory), "0 or more bytes"}
+	case o.Shards < 0 || o.Shard < 0 || o.Shard >= max(o.Shards, 1):
+		return &OptionError{"Shard", fmt.Sprintf("%d of %d", o.Shard, o.Shards), "0 to one less than the number of shards"}
 	}
 	if o.Features != nil {
-		return o.Features.Check()
+		if err := o.Features.Check(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return o.checkPairs()
 }
 
 // Run prepares every patient below Options.Root. Into Options.Out go, for each
@@ -109,62 +141,56 @@ func (o Options) check() error {
 // or not at all, the tables last: those of an earlier run go before its files are written
 // over, so that a table never lies beside files of another run.
 //
+// What an earlier run made is kept where it is of the same input (by content), settings and
+// code (by versions), and is still what it was; see record. So a run that was stopped
+// anywhere goes on when it is called again, to the same bytes, and a change costs what
+// depends on it:
+//
+//	a file of the scan                    everything of that patient
+//	a contour's file, the region chosen   all but the CT on the isotropic grid
+//	Cube.Margin, Cube.Size                cube, picture, row
+//	Cube.SpacingMM                        all but the features
+//	Features                              features
+//	KeepVolumes                           CT and mask on the isotropic grid
+//	a file's name or folder, Repeats      the row, where it says another thing
+//	Cohort, Provenance, Also              the tables
+//
+// Nothing that identifies a patient is written: see Guard.
+//
 // A patient that cannot be prepared is a row of the exclusions table and stops
-// nothing. Errors: *OptionError and *radiomics.SettingError before any work, the
+// nothing. Errors: *OptionError, *radiomics.SettingError and *IdentityError (of the settings,
+// which stand in every table) before any work, the
 // context's when it ends, *WriteError when the output cannot be written, and an
-// unreadable Root. The results do not depend on Jobs.
+// unreadable Root. The results do not depend on Jobs and Shards.
 func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := o.check(); err != nil {
 		return Summary{}, err
 	}
-	in, err := o.open()
+	in, mine, err := o.begin(ctx)
 	if err != nil {
 		return Summary{}, err
 	}
-	if err := os.MkdirAll(o.Out, 0o755); err != nil {
-		return Summary{}, &WriteError{Err: err}
-	}
-	ids := make([]string, len(in.subjects))
-	for i, s := range in.subjects {
-		ids[i] = s.id
-	}
-	folders := folderNames(ids)
-	removeTables := sync.OnceValue(o.removeTables)
-	rows := make([][]*row, len(in.subjects))
-	lost := make([][]datasets.Exclusion, len(in.subjects))
-	readers := make([]*readersSeen, len(in.subjects))
+	changes := sync.OnceValue(o.removeTables)
+	all := make([]outcome, len(mine))
 	var done int
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(o.Jobs, 1))
-	for i, patient := range in.subjects {
+	group.SetLimit(o.jobs())
+	for i, patient := range mine {
 		group.Go(func() (err error) {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			var scan *row // whose CT its readings share
-			lost[i], readers[i], err = o.each(patient, func(p *Prepared) error {
-				if err := removeTables(); err != nil {
-					return err
-				}
-				r, err := o.write(ctx, p, folders[patient.id], scan)
-				if err != nil {
-					return err
-				}
-				if p.Reader == "" {
-					scan = r
-				}
-				rows[i] = append(rows[i], r)
-				return nil
-			})
-			if err != nil {
+			w := o.work(in, patient)
+			w.changes = changes
+			if all[i], err = w.do(ctx); err != nil {
 				return err
 			}
 			if o.Progress != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				done++
-				o.Progress(done, len(in.subjects), patient.id)
+				o.Progress(done, len(mine), patient.id)
 			}
 			return nil
 		})
@@ -172,28 +198,154 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	if err := group.Wait(); err != nil {
 		return Summary{}, err
 	}
-	for i, err := range o.missing(ids, readers) {
-		if err != nil {
-			lost[i] = append(lost[i], o.exclusion(ids[i], err))
-		}
-	}
-	if err := removeTables(); err != nil { // where nobody was prepared
-		return Summary{}, err
-	}
-	return o.tables(len(in.subjects), slices.Concat(rows...), append(in.problems, slices.Concat(lost...)...))
+	return o.finish(in, mine, all)
 }
 
-// removeTables takes away the tables of an earlier run.
-func (o Options) removeTables() error {
-	for _, name := range tableFiles {
-		if err := os.Remove(filepath.Join(o.Out, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return &WriteError{Err: err}
+// Lacking says how many patients of each shard (of one, where there are no Shards) Run would
+// have to work on: those never prepared, those whose files or settings are others than they
+// were, and those that could never be prepared. It goes by sizes and times; of images whose
+// heads are known it reads one of each series, to know who the patients are. Errors: as Run.
+func Lacking(ctx context.Context, o Options) (byShard []int, err error) {
+	n := max(o.Shards, 1)
+	o.Shard, o.Shards = 0, 0
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	in, all, err := o.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byShard = make([]int, n)
+	for i, patient := range all {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		w := o.work(in, patient)
+		if _, ok := w.stands(); !ok {
+			byShard[i%n]++
 		}
 	}
-	if err := removeUnfinished(o.Out, tableFiles...); err != nil {
-		return &WriteError{Err: err}
+	return byShard, nil
+}
+
+// begin finds what there is to do: all patients, and those of the shard.
+func (o Options) begin(ctx context.Context) (in *input, mine []subject, err error) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
 	}
-	return nil
+	if _, err := os.Stat(o.Root); err != nil && o.Pairs == nil {
+		return nil, nil, fmt.Errorf("prepare: %w; give a folder of DICOM files", err)
+	}
+	if err := os.MkdirAll(o.Out, 0o755); err != nil {
+		return nil, nil, &WriteError{Err: err}
+	}
+	if in, err = o.open(o.indexFile()); err != nil {
+		return nil, nil, err
+	}
+	ids := make([]string, len(in.subjects))
+	for i, s := range in.subjects {
+		ids[i] = s.id
+		if i%max(o.Shards, 1) == o.Shard {
+			mine = append(mine, s)
+		}
+	}
+	in.folders = folderNames(ids)
+	return in, mine, o.noOriginals(in)
+}
+
+// work is the preparation of a patient.
+func (o Options) work(in *input, patient subject) *work {
+	return &work{Options: o, in: in, patient: patient, folder: in.folders[patient.id]}
+}
+
+// jobs is how many patients are prepared at a time.
+func (o Options) jobs() int {
+	if o.Jobs == 0 {
+		return runtime.GOMAXPROCS(0) + 1
+	}
+	return o.Jobs
+}
+
+// indexFile is where the heads of files are kept; empty where there is no place for them.
+func (o Options) indexFile() string {
+	if o.IndexFile != "" || o.Patients == nil && o.Pseudonyms == nil {
+		return cmp.Or(o.IndexFile, filepath.Join(o.Out, indexFile))
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	root, err := filepath.Abs(o.Root)
+	folder := filepath.Join(cache, "hounsfield", "index")
+	if err != nil || os.MkdirAll(folder, 0o700) != nil {
+		return ""
+	}
+	return filepath.Join(folder, hashOf([]byte(root))+".json")
+}
+
+// finish sums up and, unless this was a shard, writes the tables.
+func (o Options) finish(in *input, mine []subject, all []outcome) (Summary, error) {
+	s := Summary{Patients: len(mine)}
+	total := newCounts()
+	ids, readers, lost := make([]string, len(mine)), make([]*readersSeen, len(mine)), make([][]datasets.Exclusion, len(mine))
+	prepared := map[string]bool{}
+	var rows []tableRow
+	for i, out := range all {
+		ids[i], readers[i], lost[i] = mine[i].id, out.readers, out.lost
+		rows = append(rows, out.rows...)
+		total.add(out.counts)
+		if out.kept {
+			s.Kept++
+		}
+	}
+	for _, r := range rows {
+		switch {
+		case r.reader != "":
+			s.Readings++
+		case r.scan > 1:
+			s.SecondScans++
+		default:
+			s.Prepared++
+			prepared[r.patient] = true
+		}
+	}
+	s.Excluded, s.Redone, s.Stages = s.Patients-s.Prepared, s.Prepared-s.Kept, total.list()
+	if o.Shards > 0 {
+		return s, nil
+	}
+	for i, err := range o.missing(ids, readers) {
+		if err != nil {
+			lost[i] = append(lost[i], o.exclusion(mine[i], err))
+		}
+	}
+	exclusions := append(in.problems, slices.Concat(lost...)...)
+	if o.Also != nil {
+		exclusions = append(exclusions, o.Also(ids, prepared)...)
+	}
+	s.Problems = len(exclusions)
+	var err error
+	if s.Gone, err = o.gone(in); err != nil {
+		return Summary{}, err
+	}
+	return s, o.tables(&s, rows, exclusions)
+}
+
+// gone are the folders of patients who are not in the input.
+func (o Options) gone(in *input) (out []string, err error) {
+	list, err := os.ReadDir(o.Out)
+	if err != nil {
+		return nil, &WriteError{Err: err}
+	}
+	now := map[string]bool{}
+	for _, folder := range in.folders {
+		now[folder] = true
+	}
+	for _, e := range list {
+		if e.IsDir() && !now[e.Name()] && readFolder(filepath.Join(o.Out, e.Name())).record.Version > 0 {
+			out = append(out, e.Name())
+		}
+	}
+	return out, nil
 }
 
 // Folder prepares every patient below a folder in memory and writes nothing: one scan with
@@ -219,7 +371,7 @@ func Each(ctx context.Context, root, cohort string, rule dicom.ROIRule, spec vol
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	in, err := o.open()
+	in, err := o.open("")
 	if err != nil {
 		return nil, err
 	}
@@ -228,191 +380,11 @@ func Each(ctx context.Context, root, cohort string, rule dicom.ROIRule, spec vol
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		ex, _, err := o.each(patient, keep)
+		ex, _, err := o.each(patient, visit{keep: func(p *Prepared, _ contour) error { return keep(p) }})
 		if err != nil {
 			return nil, err
 		}
 		exclusions = append(exclusions, ex...)
 	}
 	return exclusions, nil
-}
-
-// subject is one patient to prepare.
-type subject struct {
-	id string
-	// find looks for the scans and contours; the list of errors is of files and contours that
-	// could not be used although the patient could.
-	find func() (scans []*exam, lost []error, err error)
-}
-
-// input is what there is to prepare.
-type input struct {
-	subjects []subject            // by id
-	problems []datasets.Exclusion // files that could not be used
-}
-
-// open finds the patients below Root.
-func (o Options) open() (*input, error) {
-	tree, err := dicom.Index(o.Root)
-	if err != nil {
-		return nil, err
-	}
-	in := &input{problems: o.problems(tree)}
-	for _, p := range tree.Patients {
-		in.subjects = append(in.subjects, subject{id: p.ID, find: func() ([]*exam, []error, error) { return o.find(p) }})
-	}
-	return in, nil
-}
-
-// each prepares what there is of one patient and hands it on, one contour after the other:
-// the reference of the first scan, its readings, the second scan. Voxels of scan and mask
-// are let go of afterwards. What is lost becomes rows of the exclusions table; the error is
-// that of keep.
-func (o Options) each(patient subject, keep func(*Prepared) error) (ex []datasets.Exclusion, readers *readersSeen, err error) {
-	note := func(err error) { ex = append(ex, o.exclusion(patient.id, err)) }
-	var scans []*exam
-	var lost []error
-	if err := guarded(func() (err error) { scans, lost, err = patient.find(); return err }); err != nil {
-		note(err)
-		scans = nil
-	}
-	for _, l := range lost {
-		note(l)
-	}
-	kept := 0
-	for i, s := range scans {
-		var p *Prepared
-		if err := guarded(func() (err error) { p, err = s.read(o.Cube); return err }); err != nil {
-			note(err)
-			continue
-		}
-		kept++
-		p.Scan = kept
-		if kept == 1 && i > 0 {
-			p.After, p.Notes = 0, append(p.Notes, "the patient's earlier scan could not be used")
-		}
-		if err := keep(p); err != nil {
-			return ex, nil, err
-		}
-		readers = s.readers
-		for _, r := range s.readings {
-			var q *Prepared
-			if err := guarded(func() (err error) { q, err = s.reading(p, r); return err }); err != nil {
-				note(err)
-				continue
-			}
-			if err := keep(q); err != nil {
-				return ex, nil, err
-			}
-			q.Mask.In = nil
-		}
-		p.release()
-	}
-	return ex, readers, nil
-}
-
-// guarded makes a fault of the program on one patient's data that patient's error: it must
-// not cost the others' results.
-func guarded(do func() error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &stageError{stage: stageFault, err: fmt.Errorf("a fault of this program, please report it: %v\n%s", r, debug.Stack())}
-		}
-	}()
-	return do()
-}
-
-// exclusion is an error as a row of the exclusions table.
-func (o Options) exclusion(patient string, err error) datasets.Exclusion {
-	stage, file, reason := exclusion(err)
-	if file != "" {
-		file = relative(o.Root, file)
-	}
-	return datasets.Exclusion{Patient: patient, Cohort: o.Cohort, Stage: stage, Reason: o.shorten(reason), File: file}
-}
-
-// shorten writes paths below Root without Root.
-func (o Options) shorten(text string) string {
-	return strings.ReplaceAll(text, filepath.Clean(o.Root)+string(filepath.Separator), "")
-}
-
-// problems are the files that could not be used, as rows of the exclusions table.
-// What an earlier run wrote, where Out lies below Root, is not among them.
-func (o Options) problems(tree *dicom.Tree) []datasets.Exclusion {
-	var out []datasets.Exclusion
-	for _, p := range tree.Problems {
-		if o.Out != o.Root && within(o.Out, p.File) {
-			continue
-		}
-		file := relative(o.Root, p.File)
-		out = append(out, datasets.Exclusion{Patient: cmp.Or(p.Patient, file), Cohort: o.Cohort, Stage: stageFile, Reason: o.shorten(p.Err.Error()), File: file})
-	}
-	return out
-}
-
-// within says whether a file lies below a folder.
-func within(folder, file string) bool {
-	a, errA := filepath.Abs(folder)
-	b, errB := filepath.Abs(file)
-	r, err := filepath.Rel(a, b)
-	return errA == nil && errB == nil && err == nil && filepath.IsLocal(r)
-}
-
-// tables writes the imaging and the exclusions table.
-func (o Options) tables(patients int, rows []*row, exclusions []datasets.Exclusion) (Summary, error) {
-	s := Summary{
-		Patients: patients, Problems: len(exclusions),
-		Imaging: filepath.Join(o.Out, ImagingFile), Exclusions: filepath.Join(o.Out, exclusionsFile),
-	}
-	for _, r := range rows {
-		switch {
-		case r.Reader != "":
-			s.Readings++
-		case r.Scan > 1:
-			s.SecondScans++
-		default:
-			s.Prepared++
-		}
-	}
-	s.Excluded = s.Patients - s.Prepared
-	origin := o.provenance()
-	t, err := imagingTable(rows, origin)
-	if err != nil {
-		return Summary{}, err
-	}
-	if o.Features != nil {
-		f, err := featuresTable(rows, *o.Features, origin)
-		if err != nil {
-			return Summary{}, err
-		}
-		if err := errors.Join(f.Write(filepath.Join(o.Out, FeaturesFile)), f.Write(filepath.Join(o.Out, featuresParquet))); err != nil {
-			return Summary{}, &WriteError{Err: err}
-		}
-	}
-	err = errors.Join(
-		t.Write(s.Imaging),
-		t.Write(filepath.Join(o.Out, imagingParquet)),
-		datasets.WriteExclusions(s.Exclusions, exclusions, origin),
-	)
-	if err != nil {
-		return Summary{}, &WriteError{Err: err}
-	}
-	return s, nil
-}
-
-func (o Options) provenance() map[string]string {
-	out := map[string]string{
-		"roi_rule":        strings.Join(o.Rule.Exact, ", then "),
-		"repeats":         o.Repeats.String(),
-		"cube_size":       fmt.Sprint(o.Cube.Size),
-		"cube_spacing_mm": fmt.Sprint(o.Cube.SpacingMM),
-		"cube_margin":     fmt.Sprint(o.Cube.Margin),
-		"grid": "isotropic, first sample at the centre of the scan's first voxel; CT linear, mask nearest; " +
-			"cube centred on the mask's centre of mass cut to whole voxels; air outside the scan",
-		"go": runtime.Version(),
-	}
-	for k, v := range o.Provenance {
-		out[k] = v
-	}
-	return out
 }

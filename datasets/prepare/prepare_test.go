@@ -118,7 +118,7 @@ func TestRun(t *testing.T) {
 	var seen []string
 	o.Progress = func(done, total int, patient string) { seen = append(seen, fmt.Sprint(done, "/", total, " ", patient)) }
 	s, tab, ex := run(t, o)
-	want := Summary{Patients: 1, Prepared: 1, Imaging: filepath.Join(out, "imaging.arrow"), Exclusions: filepath.Join(out, "exclusions.arrow")}
+	want := Summary{Patients: 1, Prepared: 1, Redone: 1, Stages: []StageCount{{"ct", 0, 1}, {"mask", 0, 1}, {"cube", 0, 1}, {"picture", 0, 1}, {"row", 0, 1}}, Imaging: filepath.Join(out, "imaging.arrow"), Exclusions: filepath.Join(out, "exclusions.arrow")}
 	if diff := cmp.Diff(want, s); diff != "" || len(ex) != 0 {
 		t.Errorf("exclusions %v, summary (-want +got):\n%s", ex, diff)
 	}
@@ -194,10 +194,12 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Each imaging fault costs its own patient, with a row that names patient, stage,
-// file and reason; the others go on.
-func TestFaultsBecomeRows(t *testing.T) {
-	root, out := t.TempDir(), t.TempDir()
+// fault is the row of the exclusions table that a broken patient gives.
+type fault struct{ stage, reason, file string }
+
+// faults writes a good patient and one for each imaging fault.
+func faults(t testing.TB, root string) map[string]fault {
+	t.Helper()
 	addPatient(t, root, "good", "GOOD")
 	meta := func(id string) dicom.Meta { return dicom.Meta{PatientID: id, Seed: "prepare"} }
 	slice := func(ct string, n int) string { return filepath.Join(ct, fmt.Sprintf("1-%03d.dcm", n)) }
@@ -207,70 +209,76 @@ func TestFaultsBecomeRows(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	type want struct{ stage, reason, file string }
-	wants := map[string]want{}
+	wants := map[string]fault{}
 
 	ct, _ := addPatient(t, root, "a", "CUT")
 	must(os.Truncate(slice(ct, 1), 2000)) // the topmost slice: no hole would tell
-	wants["CUT"] = want{stageCT, "truncated", "a/CT/1-001.dcm"}
+	wants["CUT"] = fault{stageCT, "truncated", "a/CT/1-001.dcm"}
 
 	ct, _ = addPatient(t, root, "b", "HOLE")
 	must(os.Remove(slice(ct, 7)))
-	wants["HOLE"] = want{stageCT, "1 slice(s) missing", "b/CT/1-006.dcm"}
+	wants["HOLE"] = fault{stageCT, "1 slice(s) missing", "b/CT/1-006.dcm"}
 
 	ct, _ = addPatient(t, root, "c", "TWICE")
 	raw, err := os.ReadFile(slice(ct, 7))
 	must(err)
 	must(os.WriteFile(filepath.Join(ct, "copy of 7.dcm"), raw, 0o644))
-	wants["TWICE"] = want{stageCT, "same position", "c/CT/copy of 7.dcm"}
+	wants["TWICE"] = fault{stageCT, "same position", "c/CT/copy of 7.dcm"}
 
 	_, rt := addPatient(t, root, "d", "STRANGER")
 	other := meta("STRANGER")
 	other.Scan = "another"
 	writeStructures(t, rt, other, ball(chest, "GTV-1", centre, 9))
-	wants["STRANGER"] = want{stageMatch, "drawn on a series that is not here", "d/RT/rt.dcm"}
+	wants["STRANGER"] = fault{stageMatch, "drawn on a series that is not here", "d/RT/rt.dcm"}
 
 	_, rt = addPatient(t, root, "e", "EMPTY")
 	writeStructures(t, rt, meta("EMPTY"), dicom.ROI{Name: "GTV-1"})
-	wants["EMPTY"] = want{stageROI, "is empty", "e/RT/rt.dcm"}
+	wants["EMPTY"] = fault{stageROI, "is empty", "e/RT/rt.dcm"}
 
 	_, rt = addPatient(t, root, "f", "OUTSIDE")
 	writeStructures(t, rt, meta("OUTSIDE"), ball(volume.Grid{Size: [3]int{1, 1, 9}, Origin: [3]float64{0, 0, 480}, Spacing: [3]float64{1, 1, 2.5}, Direction: volume.Identity}, "GTV-1", [3]float64{0, 0, 490}, 9))
-	wants["OUTSIDE"] = want{stageMask, "outside the scan", "f/RT/rt.dcm"}
+	wants["OUTSIDE"] = fault{stageMask, "outside the scan", "f/RT/rt.dcm"}
 
 	_, rt = addPatient(t, root, "g", "NAMES")
 	writeStructures(t, rt, meta("NAMES"), ball(chest, "GTV-2", centre, 9), ball(chest, "GTV-10", centre, 9))
-	wants["NAMES"] = want{stageROI, `no ROI is named GTV-1; names seen: "GTV-2", "GTV-10"`, "g/RT/rt.dcm"}
+	wants["NAMES"] = fault{stageROI, `no ROI is named GTV-1; names seen: "GTV-2", "GTV-10"`, "g/RT/rt.dcm"}
 
 	_, rt = addPatient(t, root, "h", "SAME")
 	writeStructures(t, rt, meta("SAME"), ball(chest, "GTV-1", centre, 9), ball(chest, "gtv -1", centre, 9))
-	wants["SAME"] = want{stageROI, "all match", "h/RT/rt.dcm"}
+	wants["SAME"] = fault{stageROI, "all match", "h/RT/rt.dcm"}
 
 	_, rt = addPatient(t, root, "i", "NOCONTOUR")
 	must(os.Remove(rt))
-	wants["NOCONTOUR"] = want{stageContours, "no readable RTSTRUCT", ""}
+	wants["NOCONTOUR"] = fault{stageContours, "no readable RTSTRUCT", ""}
 
 	ct, _ = addPatient(t, root, "j", "NOCT")
 	must(os.RemoveAll(ct))
-	wants["NOCT"] = want{stageCT, "no CT series", ""}
+	wants["NOCT"] = fault{stageCT, "no CT series", ""}
 
 	_, rt = addPatient(t, root, "k", "TWOFILES")
 	again := meta("TWOFILES")
 	again.Reader = "second"
 	writeStructures(t, filepath.Join(root, "k", "RT", "second.dcm"), again, ball(chest, "GTV-1", centre, 9))
-	wants["TWOFILES"] = want{stageROI, "2 files hold a region", "k/RT/second.dcm"}
+	wants["TWOFILES"] = fault{stageROI, "2 files hold a region", "k/RT/second.dcm"}
 	_ = rt
 
 	_, rt = addPatient(t, root, "l", "CUTRT")
 	info, err := os.Stat(rt)
 	must(err)
 	must(os.Truncate(rt, info.Size()-100))
-	wants["CUTRT"] = want{stageFile, "truncated", "l/RT/rt.dcm"}
+	wants["CUTRT"] = fault{stageFile, "truncated", "l/RT/rt.dcm"}
 
 	// Files that are nobody's slices, in a good patient's folder.
 	must(os.WriteFile(filepath.Join(root, "good", "CT", "zero.dcm"), nil, 0o644))
 	must(os.WriteFile(filepath.Join(root, "good", "CT", "notes.txt"), []byte("hello"), 0o644))
+	return wants
+}
 
+// Each imaging fault costs its own patient, with a row that names patient, stage,
+// file and reason; the others go on.
+func TestFaultsBecomeRows(t *testing.T) {
+	root, out := t.TempDir(), t.TempDir()
+	wants := faults(t, root)
 	s, tab, ex := run(t, options(root, out))
 	if s.Patients != 13 || s.Prepared != 1 || s.Excluded != 12 || tab.Rows() != 1 || tab.Strings("patient_id")[0] != "GOOD" {
 		t.Errorf("summary %+v, %d rows", s, tab.Rows())
@@ -300,8 +308,10 @@ func TestFaultsBecomeRows(t *testing.T) {
 		}
 	}
 	left, err := os.ReadDir(out)
-	must(err)
-	if len(left) != 4 { // GOOD and three tables
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 5 { // GOOD, three tables and the index
 		t.Errorf("%d entries in the output folder: %v", len(left), left)
 	}
 }
@@ -325,30 +335,18 @@ func TestJobs(t *testing.T) {
 	for i := range 5 {
 		addPatient(t, root, fmt.Sprint(i), fmt.Sprintf("P%d", i))
 	}
-	first := map[string][]byte{}
+	var first map[string]string
 	for _, jobs := range []int{1, 4} {
-		out := t.TempDir()
-		o := options(root, out)
+		o := options(root, t.TempDir())
 		o.Jobs = jobs
 		run(t, o)
-		err := filepath.WalkDir(out, func(path string, d os.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			raw, err := os.ReadFile(path)
-			name := relative(out, path)
-			if jobs == 1 {
-				first[name] = raw
-			} else if !slices.Equal(first[name], raw) {
-				t.Errorf("%s differs with 4 jobs", name)
-			}
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
+		if got := contents(t, o.Out); first == nil {
+			first = got
+		} else if diff := cmp.Diff(first, got); diff != "" {
+			t.Errorf("other files with 4 jobs (-1 +4):\n%s", diff)
 		}
 	}
-	if len(first) != 5*2+3 {
+	if len(first) != 5*3+3 {
 		t.Errorf("%d files", len(first))
 	}
 }

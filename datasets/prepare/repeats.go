@@ -78,6 +78,29 @@ func (e *ScansApartError) Error() string {
 // ReaderError is a reader's contour that cannot be used.
 type ReaderError struct {
 	File, Patient, Reader, Problem string
+
+	problem string // as a format, and what stands in it: numbers, UIDs, names of regions
+	args    []any
+}
+
+// seriesUID is an argument of a problem that is a UID.
+type seriesUID string
+
+func newReaderError(file, patient, reader, problem string, args ...any) *ReaderError {
+	return &ReaderError{File: file, Patient: patient, Reader: reader, Problem: fmt.Sprintf(problem, args...), problem: problem, args: args}
+}
+
+func (e *ReaderError) reword(w wording) *ReaderError {
+	args := slices.Clone(e.args)
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			args[i] = w.typed(a)
+		case seriesUID:
+			args[i] = seriesUID(w.uid(string(a)))
+		}
+	}
+	return newReaderError(w.file(e.File), w.patient(e.Patient), w.reader(e.Reader), e.problem, args...)
 }
 
 func (e *ReaderError) Error() string {
@@ -105,11 +128,13 @@ func (e *MissingReadersError) Error() string {
 type exam struct {
 	patient   dicom.PatientTree
 	series    dicom.Series
+	pair      string // the scan's file where it is one of a pair; then there is no series
 	reference *source
 	notes     []string
 	after     time.Duration // after the first scan; 0 for the first and where not known
 	readings  []reading
 	readers   *readersSeen // nil unless the cohort has readers
+	late      bool         // an earlier scan of the patient could not be used
 
 	native volume.Grid // of the files, once read
 }
@@ -291,7 +316,7 @@ func (s *exam) findReadings(rule dicom.ReaderRule) (failed []error) {
 		}
 	}
 	lose := func(stage string, r reading, problem string, args ...any) {
-		failed = append(failed, &stageError{stage, r.file, &ReaderError{File: r.file, Patient: s.patient.ID, Reader: r.reader, Problem: fmt.Sprintf(problem, args...)}})
+		failed = append(failed, &stageError{stage, r.file, newReaderError(r.file, s.patient.ID, r.reader, problem, args...)})
 	}
 	for _, reader := range slices.Sorted(maps.Keys(found)) {
 		all := found[reader]
@@ -315,7 +340,7 @@ func (s *exam) findReadings(rule dicom.ReaderRule) (failed []error) {
 		case err != nil:
 			failed = append(failed, &stageError{stageMatch, r.file, err})
 		case series.UID != s.series.UID:
-			lose(stageMatch, r, "drew on series %s and the reference contour is on %s; readings are of one scan", series.UID, s.series.UID)
+			lose(stageMatch, r, "drew on series %s and the reference contour is on %s; readings are of one scan", seriesUID(series.UID), seriesUID(s.series.UID))
 		default:
 			r.note = note
 			s.readings = append(s.readings, r)

@@ -34,11 +34,15 @@ func (p *Progress) Say(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
+// Terminal says whether somebody watches, so that a bar shows how far the work is.
+func (p *Progress) Terminal() bool { return p != nil && p.terminal }
+
 // Bar counts the steps of one long piece of work.
 type Bar struct {
 	p     *Progress
 	bar   *progressbar.ProgressBar
 	what  string
+	unit  string // of a step; "" where the rate is of no interest
 	total int
 	done  int
 	start time.Time
@@ -46,14 +50,35 @@ type Bar struct {
 }
 
 // Bar starts to count total steps of something.
-func (p *Progress) Bar(total int, what string) *Bar {
-	b := &Bar{p: p, what: what, total: total, start: time.Now(), said: time.Now()}
-	if p != nil && p.terminal {
-		b.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(what),
+func (p *Progress) Bar(total int, what string) *Bar { return p.Rated(total, what, "") }
+
+// Rated is Bar that also says how many steps a second there are; unit is what a step is, in the
+// plural, such as patients.
+func (p *Progress) Rated(total int, what, unit string) *Bar {
+	b := &Bar{p: p, what: what, unit: unit, total: total, start: time.Now(), said: time.Now()}
+	if p.Terminal() {
+		options := []progressbar.Option{progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(what),
 			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true), progressbar.OptionSetWidth(30),
-			progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+			progressbar.OptionThrottle(100 * time.Millisecond), progressbar.OptionClearOnFinish()}
+		if unit != "" {
+			options = append(options, progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit))
+		}
+		b.bar = progressbar.NewOptions(total, options...)
 	}
 	return b
+}
+
+// rate is the steps a second so far, in words after a comma.
+func (b *Bar) rate() string {
+	seconds := time.Since(b.start).Seconds()
+	if b.unit == "" || !(seconds > 0) {
+		return ""
+	}
+	rate := float64(b.done) / seconds
+	if rate >= 10 {
+		return fmt.Sprintf(", %.0f %s/s", rate, b.unit)
+	}
+	return fmt.Sprintf(", %.2g %s/s", rate, b.unit)
 }
 
 // Note changes what stands before the bar.
@@ -76,7 +101,7 @@ func (b *Bar) Add(n int) {
 	case b.p != nil && time.Since(b.said) >= plainEvery && b.done < b.total:
 		b.said = time.Now()
 		left := time.Duration(float64(time.Since(b.start)) / float64(b.done) * float64(b.total-b.done))
-		b.p.Say("%s: %d of %d, about %s left", b.what, b.done, b.total, left.Round(time.Second))
+		b.p.Say("%s: %d of %d%s, about %s left", b.what, b.done, b.total, b.rate(), left.Round(time.Second))
 	}
 }
 
@@ -85,7 +110,7 @@ func (b *Bar) Done() {
 	if b.bar != nil {
 		_ = b.bar.Finish()
 	}
-	b.p.Say("%s: %d in %s", b.what, b.done, time.Since(b.start).Round(100*time.Millisecond))
+	b.p.Say("%s: %d in %s%s", b.what, b.done, time.Since(b.start).Round(100*time.Millisecond), b.rate())
 }
 
 // Bytes shows the bytes of one file after another.

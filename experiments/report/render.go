@@ -21,8 +21,11 @@ var pageText string
 
 var page = template.Must(template.New("page").Parse(pageText))
 
-// notADevice stands at the foot of every report.
-const notADevice = "Research software, not a medical device. Nothing here may guide the care of a patient."
+// Style is the style sheet of reports, for other pages that are to look like them.
+func Style() string { return styleSheet }
+
+// NotADevice stands at the foot of every report.
+const NotADevice = "Research software, not a medical device. Nothing here may guide the care of a patient."
 
 // Render writes the document as one HTML file in UTF-8. A block that cannot be written (a
 // table whose rows are not as long as its columns, an SVG that is not drawing only, a link
@@ -32,7 +35,7 @@ func Render(doc Document) ([]byte, error) {
 	w := &writer{ids: map[string]bool{"main": true}}
 	v := documentView{
 		Title: doc.Title, Subtitle: doc.Subtitle, Software: doc.Software, Date: doc.Date,
-		Style: template.CSS(styleSheet), NotADevice: notADevice,
+		Style: template.CSS(styleSheet), NotADevice: NotADevice,
 	}
 	w.place = "document"
 	if strings.TrimSpace(doc.Title) == "" {

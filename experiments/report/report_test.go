@@ -229,7 +229,7 @@ func TestReportsAreSound(t *testing.T) {
 			checkNetwork(t, page, all)
 			checkAccessible(t, all)
 			text := all[0].text
-			for _, want := range []string{notADevice, doc.Software, doc.Title, doc.Date} {
+			for _, want := range []string{NotADevice, doc.Software, doc.Title, doc.Date} {
 				if !strings.Contains(text, want) {
 					t.Errorf("the page does not say %q", want)
 				}

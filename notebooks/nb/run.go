@@ -3,6 +3,7 @@ package nb
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"html"
@@ -121,7 +122,7 @@ func Need(datasets ...string) {
 			continue
 		}
 		var card bytes.Buffer
-		Check(experiments.ShowDataset(name, "", &card))
+		Check(experiments.ShowDataset(context.Background(), name, experiments.ShowOptions{}, &card))
 		notice(fmt.Sprintf("This cell needs the data set %s, which is not here.", name),
 			fmt.Sprintf("Get it with `go run . fetch %s`, or name a folder that has it in HOUNSFIELD_MIRROR before Jupyter starts; then run the cell again.\n\n%s", name, card.String()))
 		leave()
