@@ -82,7 +82,7 @@ func BenchmarkIndexMany(b *testing.B) {
 			if err := os.RemoveAll(kept); err != nil {
 				b.Fatal(err)
 			}
-			if _, count, err := IndexKept(root, kept, nil); err != nil || count.Read != n {
+			if _, count, err := IndexKept(root, kept, false, nil); err != nil || count.Read != n {
 				b.Fatal(count, err)
 			}
 		}
@@ -90,7 +90,7 @@ func BenchmarkIndexMany(b *testing.B) {
 	})
 	b.Run("kept", func(b *testing.B) {
 		for b.Loop() {
-			if _, count, err := IndexKept(root, kept, nil); err != nil || count.Read != 0 || count.Files != n {
+			if _, count, err := IndexKept(root, kept, false, nil); err != nil || count.Read != 0 || count.Files != n {
 				b.Fatal(count, err)
 			}
 		}

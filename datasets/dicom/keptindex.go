@@ -40,12 +40,18 @@ type Indexed struct {
 // again. A file that is there and is no index, or that of another version of this program,
 // is made anew. The result is that of Index.
 //
+// With fresh no kept index is believed, and one is made anew: a file that was written over may
+// bear the size and time it had.
+//
 // The kept index holds the PatientIDs and UIDs of all files; of their paths, which people's
 // names may be part of, it holds hashes. may, when given, is asked before it is written;
 // where it must not be, an earlier one goes. Errors: as Index, and those of writing the kept index
 // (ErrKeptIndex).
-func IndexKept(root, kept string, may func(*Tree) bool) (*Tree, Indexed, error) {
+func IndexKept(root, kept string, fresh bool, may func(*Tree) bool) (*Tree, Indexed, error) {
 	before, was := readKept(kept)
+	if fresh {
+		before = nil
+	}
 	t, all, err := index(root, before)
 	if err != nil {
 		return nil, Indexed{}, err

@@ -54,7 +54,7 @@ func TestIndexKept(t *testing.T) {
 	total, broken := 0, 4 // empty.dcm, readme.txt, short.dcm, loose.txt
 	check := func(name string, read int) []byte {
 		t.Helper()
-		got, count, err := IndexKept(root, kept, nil)
+		got, count, err := IndexKept(root, kept, false, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -134,10 +134,10 @@ func TestIndexKept(t *testing.T) {
 		}
 	}
 	// Where it cannot be written, the error names it.
-	if _, _, err := IndexKept(root, filepath.Join(root, "none", "index.json"), nil); err == nil || !bytes.Contains([]byte(err.Error()), []byte("none/index.json")) {
+	if _, _, err := IndexKept(root, filepath.Join(root, "none", "index.json"), false, nil); err == nil || !bytes.Contains([]byte(err.Error()), []byte("none/index.json")) {
 		t.Errorf("error %v", err)
 	}
-	if _, _, err := IndexKept(filepath.Join(root, "none"), kept, nil); err == nil {
+	if _, _, err := IndexKept(filepath.Join(root, "none"), kept, false, nil); err == nil {
 		t.Error("a root that is not there passes")
 	}
 }

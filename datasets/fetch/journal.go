@@ -52,7 +52,7 @@ type record struct {
 	SeriesUID    string    `json:"series_uid,omitempty"`   //
 	Patient      string    `json:"patient,omitempty"`      //
 	Modality     string    `json:"modality,omitempty"`     //
-	Found        bool      `json:"found,omitempty"`         // it was here already, and its checksum is right
+	Found        bool      `json:"found,omitempty"`        // it was here already, and its checksum is right
 	Archive      bool      `json:"archive,omitempty"`      // path is a folder
 	Files        []member  `json:"files,omitempty"`        // of a series
 }

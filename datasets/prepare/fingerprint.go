@@ -1,9 +1,7 @@
 package prepare
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"hash/crc32"
 	"math"
 
@@ -44,13 +42,11 @@ func fingerprint(hu []float32) (low, high float32, crc uint32) {
 // CubeHash is the SHA-256 of a cube, margin included, as float32 little-endian, z, y, x:
 // the column cube_sha256 of the imaging table, by which a cube file can be checked.
 func CubeHash(c *volume.Cube) string {
-	h := sha256.New()
 	b := make([]byte, 0, 4*len(c.HU))
 	for _, v := range c.HU {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 	}
-	h.Write(b)
-	return hex.EncodeToString(h.Sum(nil))
+	return hashOf(b)
 }
 
 // inputStats are mean, smallest and largest normalised value of the cube proper.

@@ -4,8 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
-	"runtime/debug"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -193,18 +194,24 @@ func (o Options) passes(patient subject, c contour) error {
 	return holds(patient, "series_uid", c.exam.series.UID, "")
 }
 
-// stillPasses says whether the row of an earlier run may still be written: what the guard
-// knows is in no record.
-func (w *work) stillPasses(c contourRecord) bool {
+// stillPasses says whether what a record says may still be written: what the guard knows is in
+// no record, and may be more by now.
+func (w *work) stillPasses() bool {
 	if w.Pseudonyms != nil {
 		return true
 	}
-	for _, column := range []string{"contour_file", "series_uid", "reader", "roi_seen"} {
-		if w.patient.who.said(c.Row.Values[column], "") != "" {
-			return false
+	var texts []string
+	for _, c := range w.old.record.used() {
+		row := c.Row.Values
+		texts = append(texts, row["contour_file"], row["series_uid"], row["reader"], row["roi_seen"])
+		if !w.ruled(dicom.Choice{Rule: row["roi_rule"], Name: row["roi"]}) {
+			texts = append(texts, row["roi"])
 		}
 	}
-	return true
+	for _, l := range w.old.record.Lost {
+		texts = append(texts, l.Reason, l.File)
+	}
+	return !slices.ContainsFunc(texts, func(s string) bool { return w.patient.who.said(s, "") != "" })
 }
 
 // holds is the error of a cell of the imaging table that says who the patient is.
@@ -261,19 +268,39 @@ func (o Options) named(patient subject, p *Prepared, r *reading) error {
 // faultError is a fault of the program.
 type faultError struct {
 	value any
-	stack string
+	at    string // functions and lines, the innermost first
 }
 
 func (e *faultError) Error() string {
-	return fmt.Sprintf("a fault of this program, please report it: %v\n%s", e.value, e.stack)
+	return fmt.Sprintf("a fault of this program, please report it: %v (%s)", e.value, e.at)
+}
+
+// panicked is where the program was when it met a fault, as deep as guarded. Unlike the stack
+// as Go prints it, it is the same in each run and holds no paths of whoever built the program.
+func panicked() string {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)]) // above Callers, panicked and the deferred function
+	var out []string
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		name := path.Base(f.Function)
+		if name == "prepare.guarded" {
+			break
+		}
+		if f.Function != "" && !strings.HasPrefix(f.Function, "runtime.") {
+			out = append(out, fmt.Sprintf("%s, %s:%d", name, filepath.Base(f.File), f.Line))
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 // guarded makes a fault of the program on one patient's data that patient's error: it must
-// not cost the others' results.
+// not cost the others' results. A fault in a goroutine that do starts still ends the program.
 func guarded(do func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = &stageError{stage: stageFault, err: &faultError{r, string(debug.Stack())}}
+			err = &stageError{stage: stageFault, err: &faultError{r, panicked()}}
 		}
 	}()
 	return do()
@@ -282,7 +309,7 @@ func guarded(do func() error) (err error) {
 // exclusion is an error as a row of the exclusions table. What of it would say who the
 // patient is, or with pseudonyms what is not known to the letter, is left out.
 func (o Options) exclusion(patient subject, err error) datasets.Exclusion {
-	stage, file, _ := exclusion(err)
+	stage, file := stageOf(err)
 	e := datasets.Exclusion{Patient: patient.id, Cohort: o.Cohort, Stage: stage}
 	e.Reason, e.File = o.reason(patient.who.guard, patient, err, file)
 	return e

@@ -522,3 +522,60 @@ func TestPseudonymsOfFaults(t *testing.T) {
 		}
 	}
 }
+
+// An id that turns out to say who the patient is only when all slices are read is as little
+// written as one that the first look finds: by no file, table, index, progress or row of others.
+func TestGuardOfIDsSeenLate(t *testing.T) {
+	root := t.TempDir()
+	ct, _ := addPatient(t, root, "a", "Zwiebelbfisch")
+	addPatient(t, root, "b", "P2")
+	o := options(root, t.TempDir())
+	run(t, o) // before anything is known of the name
+	plant(t, filepath.Join(ct, "1-009.dcm"), 1)
+	aged(t, root)
+	fresh := o
+	fresh.Out = t.TempDir()
+	fresh.Progress = func(_, _ int, patient string) {
+		if strings.Contains(patient, "Zwiebel") {
+			t.Errorf("progress of %s", patient)
+		}
+	}
+	fresh.Also = func(ids []string, _ map[string]bool) []datasets.Exclusion {
+		if !slices.Equal(ids, []string{"P2", "withheld-2"}) {
+			t.Errorf("others are told of %q", ids)
+		}
+		return nil
+	}
+	for range 2 {
+		s, tab, ex := run(t, fresh)
+		if s.Prepared != 1 || tab.Rows() != 1 || len(ex) != 1 || ex[0].Patient != "withheld-2" || ex[0].Stage != stageGuard {
+			t.Errorf("%+v, exclusions %+v", s, ex)
+		}
+		search(t, fresh.Out, secrets)
+	}
+	if s, _, ex := run(t, o); s.Prepared != 1 || len(ex) != 1 || ex[0].Patient != "withheld-2" || !slices.Equal(s.Gone, []string{"Zwiebelbfisch"}) {
+		t.Errorf("%+v, exclusions %+v", s, ex)
+	}
+}
+
+// What a record says of regions and of what was lost is held against what is known by now.
+func TestGuardOfRecordedWords(t *testing.T) {
+	root := t.TempDir()
+	_, rt := addPatient(t, root, "a", "P1")
+	other := filepath.Join(root, "a", "Quark.dcm")
+	writeStructures(t, other, dicom.Meta{PatientID: "P1", Seed: "prepare"}, balls(centre, "Heart")...)
+	_, second := addPatient(t, root, "b", "P2")
+	writeStructures(t, second, dicom.Meta{PatientID: "P2", Seed: "prepare"}, balls(centre, "GTV-1", "Heart")...)
+	aged(t, root)
+	o := options(root, t.TempDir())
+	_, _, ex := run(t, o)
+	if len(ex) != 1 || !strings.Contains(ex[0].Reason, "Quark") || rt == "" {
+		t.Fatalf("exclusions %+v", ex)
+	}
+	o.Guard = &Guard{}
+	o.Guard.Add("P1", "column Name", "Quark, Konrad")
+	if s, _, _ := run(t, o); s.Prepared != 2 {
+		t.Errorf("%+v", s)
+	}
+	search(t, o.Out, []string{"quark"})
+}

@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"strings"
 	"testing"
 
 	"hounsfield/datasets/dicom"
@@ -148,5 +149,24 @@ func TestGuardAdd(t *testing.T) {
 		if err := g.Check(test.patient, "cohort.csv", "notes", test.text); (err != nil) != test.found {
 			t.Errorf("%q of %q: error %v", test.text, test.patient, err)
 		}
+	}
+}
+
+// Who was refused by what is no longer known is prepared again: a refusal is in no record.
+func TestGuardForgets(t *testing.T) {
+	root := t.TempDir()
+	addPatient(t, root, "a", "P1")
+	aged(t, root)
+	o := options(root, t.TempDir())
+	_, tab, _ := run(t, o)
+	uid := tab.Strings("series_uid")[0]
+	o.Guard = &Guard{}
+	o.Guard.Add("P1", "column Case", uid[strings.LastIndex(uid, ".")+1:])
+	if s, _, ex := run(t, o); s.Prepared != 0 || len(ex) != 1 || ex[0].Stage != stageGuard {
+		t.Fatalf("%+v, exclusions %+v", s, ex)
+	}
+	o.Guard = nil
+	if s, _, ex := run(t, o); s.Prepared != 1 || made(s) != "" || len(ex) != 0 {
+		t.Errorf("%+v, exclusions %+v", s, ex)
 	}
 }

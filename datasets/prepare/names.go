@@ -104,6 +104,25 @@ func (o Options) wording(patient subject) wording {
 	return as
 }
 
+// withhold takes the index away that holds an id of which all slices of a scan, not the heads
+// that were looked at first, said that it must not be written; the patient's folder, where an
+// earlier run has made one, is nobody's any more.
+func (o Options) withhold(in *input, mine []subject) error {
+	late := false
+	for _, s := range mine {
+		if was := in.subjects[s.number-1].id; was != s.id {
+			delete(in.folders, was)
+			late = true
+		}
+	}
+	if index := o.indexFile(); late && index != "" && within(o.Out, index) {
+		if err := os.Remove(index); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &WriteError{Err: err}
+		}
+	}
+	return nil
+}
+
 var pseudonymous = regexp.MustCompile(`^P-[A-Z2-7]{16}$`)
 
 // noOriginals refuses, with pseudonyms, a folder in which an earlier run has left patients

@@ -373,8 +373,8 @@ func turned[V any](from []V, t turn) []V {
 	return out
 }
 
-// exclusion puts an error into words for the exclusions table.
-func exclusion(err error) (stage, file, reason string) {
+// stageOf is where a patient was lost, and the file at fault.
+func stageOf(err error) (stage, file string) {
 	stage = stageFault
 	var at *stageError
 	if errors.As(err, &at) {
@@ -383,7 +383,7 @@ func exclusion(err error) (stage, file, reason string) {
 	if f := dicom.FileOf(err); f != "" {
 		file = f
 	}
-	return stage, file, err.Error()
+	return stage, file
 }
 
 // relative is a path as it is written into tables: below root, with slashes.

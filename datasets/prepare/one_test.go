@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"hounsfield/datasets/dicom"
@@ -261,5 +262,26 @@ func TestLung1(t *testing.T) {
 	}
 	if roi, notes := tab.Strings("roi")[0], tab.Strings("notes")[0]; roi != "GTV-1" || notes != "" {
 		t.Errorf("ROI %q, notes %q", roi, notes)
+	}
+}
+
+// A fault of the program says where it was, in the same words each time and without the
+// folders of whoever built it.
+func TestFaultSaysWhere(t *testing.T) {
+	var none []int
+	fault := func() string {
+		return guarded(func() error { return fmt.Errorf("%d", none[len(none)+2]) }).Error()
+	}
+	said := make(chan string)
+	for range 2 {
+		go func() { said <- fault() }()
+	}
+	first, second := <-said, <-said
+	if !strings.HasPrefix(first, "a fault of this program, please report it: runtime error: index out of range [2] with length 0 (prepare.TestFaultSaysWhere") ||
+		!strings.Contains(first, "one_test.go:") || strings.ContainsAny(first, "/\n") || strings.Contains(first, "goexit") {
+		t.Errorf("%q", first)
+	}
+	if second != first {
+		t.Errorf("%q and then %q", first, second)
 	}
 }

@@ -1,9 +1,6 @@
 package prepare
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -74,8 +71,7 @@ func safeName(id string) string {
 }
 
 func hashedName(id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return fmt.Sprintf("%s-%s", cleanName(id), hex.EncodeToString(sum[:4]))
+	return cleanName(id) + "-" + hashOf([]byte(id))[:8]
 }
 
 // cleanName keeps letters, digits, and - _ . inside the name.

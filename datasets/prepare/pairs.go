@@ -111,7 +111,7 @@ func (o Options) checkPairs() error {
 	}
 	first := map[key]int{}
 	for i, p := range o.Pairs {
-		k := key{p.Patient, p.Reader, max(p.Scan, 1)}
+		k := key{p.Patient, strings.ToLower(p.Reader), max(p.Scan, 1)} // folders are named after readers, and some systems see no case
 		before, twice := first[k]
 		switch {
 		case strings.TrimSpace(p.Patient) == "":
@@ -121,7 +121,7 @@ func (o Options) checkPairs() error {
 		case p.Reader != "" && p.Scan == 2:
 			return bad(i, "a reader of the second scan", "readers of the first scan")
 		case twice:
-			return bad(i, fmt.Sprintf("patient, scan and reader of pair %d", before+1), "each patient, scan and reader once")
+			return bad(i, fmt.Sprintf("patient, scan and reader of pair %d", before+1), "each patient, scan and reader once; readers that differ in case only are one")
 		}
 		for k, label := range p.Labels {
 			if label < 1 || slices.Contains(p.Labels[:k], label) {

@@ -57,7 +57,7 @@ func ballMask(g volume.Grid, centre [3]float64, radius float64) *volume.Mask {
 }
 
 func pairOptions(out string, pairs ...Pair) Options {
-	return Options{Out: out, Cohort: "made", Cube: spec, Pairs: pairs}
+	return Options{Out: out, Cohort: "made", Cube: spec, Pairs: pairs, panel: smallPanel}
 }
 
 // reordered stores a lattice in another order of its axes, some of them backwards. Every
@@ -429,6 +429,9 @@ func TestPairList(t *testing.T) {
 		{func(o *Options) { o.Pairs[0].Scan = 3 }, "pair 1: scan 3"},
 		{func(o *Options) { o.Pairs[0].Scan, o.Pairs[0].Reader = 2, "x" }, "a reader of the second scan"},
 		{func(o *Options) { o.Pairs = append(o.Pairs, good, Pair{Patient: "A", Scan: 1}) }, "pair 2: patient, scan and reader of pair 1"},
+		{func(o *Options) {
+			o.Pairs = append(o.Pairs, Pair{Patient: "A", Reader: "KM", Mask: "k.nii"}, Pair{Patient: "A", Reader: "km", Mask: "m.nii"})
+		}, "pair 3: patient, scan and reader of pair 2"},
 		{func(o *Options) { o.Pairs[0].Labels = []int{1, 1} }, "labels [1 1]"},
 		{func(o *Options) { o.Pairs[0].Labels = []int{0} }, "labels [0]"},
 		{func(o *Options) { o.Repeats.Kind = RepeatsScans }, "nothing with pairs"},

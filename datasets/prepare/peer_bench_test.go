@@ -31,7 +31,7 @@ type childTask struct {
 func (c childTask) options() Options {
 	o := Options{Root: c.Root, Out: c.Out, Rule: rule, Cube: volume.CubeSpec{Size: 50, SpacingMM: 1, Margin: 10}, KeepVolumes: c.Keep}
 	if c.Small {
-		o.Cube, o.Cohort = spec, "made"
+		o.Cube, o.Cohort, o.panel = spec, "made", smallPanel
 	}
 	return o
 }

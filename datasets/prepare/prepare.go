@@ -42,8 +42,8 @@ type Options struct {
 	// sorted by ID, and writes no tables. Shards may run side by side on one Out, given the
 	// same input; a run of all then finds everything done and writes the tables. 0 Shards is all.
 	Shard, Shards int
-	// Verify hashes every input file and every file that was made before, in place of
-	// trusting their sizes and times.
+	// Verify hashes every input file and every file that was made before, and reads the heads
+	// of all DICOM files again, in place of trusting their sizes and times.
 	Verify bool
 	// IndexFile is where the heads of the DICOM files are kept, to be read once; empty is
 	// index.json in Out, or with Patients or Pseudonyms, which it would give away, a file in the
@@ -65,6 +65,8 @@ type Options struct {
 
 	// Progress is called after each patient, from one goroutine at a time; may be nil.
 	Progress func(done, total int, patient string)
+
+	panel int // pixels of the pictures' panels; 0 is volume.QCPixels. Tests take fewer
 }
 
 // Summary says what came out.
@@ -186,16 +188,20 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 			if all[i], err = w.do(ctx); err != nil {
 				return err
 			}
+			mine[i] = w.patient
 			if o.Progress != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				done++
-				o.Progress(done, len(mine), patient.id)
+				o.Progress(done, len(mine), w.patient.id)
 			}
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
+		return Summary{}, err
+	}
+	if err := o.withhold(in, mine); err != nil {
 		return Summary{}, err
 	}
 	return o.finish(in, mine, all)
@@ -380,7 +386,7 @@ func Each(ctx context.Context, root, cohort string, rule dicom.ROIRule, spec vol
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		ex, _, err := o.each(patient, visit{keep: func(p *Prepared, _ contour) error { return keep(p) }})
+		ex, _, err := o.each(&patient, visit{keep: func(p *Prepared, _ contour) error { return keep(p) }})
 		if err != nil {
 			return nil, err
 		}

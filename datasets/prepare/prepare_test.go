@@ -87,8 +87,11 @@ func writeStructures(t testing.TB, file string, m dicom.Meta, rois ...dicom.ROI)
 	}
 }
 
+// smallPanel keeps pictures, most of the work on small scans, small.
+const smallPanel = 40
+
 func options(root, out string) Options {
-	return Options{Root: root, Out: out, Cohort: "made", Rule: rule, Cube: spec}
+	return Options{Root: root, Out: out, Cohort: "made", Rule: rule, Cube: spec, panel: smallPanel}
 }
 
 func run(t testing.TB, o Options) (Summary, *table.Table, []datasets.Exclusion) {
@@ -114,6 +117,7 @@ func TestRun(t *testing.T) {
 	addPatient(t, root, "one", "P1")
 	o := options(root, out)
 	o.KeepVolumes = true
+	o.panel = 0
 	o.Provenance = map[string]string{"cohort_source": "made here"}
 	var seen []string
 	o.Progress = func(done, total int, patient string) { seen = append(seen, fmt.Sprint(done, "/", total, " ", patient)) }

@@ -7,7 +7,7 @@ import (
 )
 
 // quality is what a person needs to know of a contour besides its picture: whether it looks
-// like a tumour in this scan. Flat and without NaN, so that it can be stored.
+// like a tumour in this scan.
 type quality struct {
 	TumourHU  float64 // median of the scan within the mask, HU
 	Parts     int     // pieces of the mask, voxels touching at a corner being one piece

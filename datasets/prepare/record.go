@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"hounsfield/datasets"
 	"hounsfield/datasets/dicom"
 	"hounsfield/datasets/radiomics"
 )
@@ -144,6 +145,15 @@ func (f *folder) write(dir string) error {
 		}
 	}
 	return nil
+}
+
+// lostRecords are rows of the exclusions table without what the table is of.
+func lostRecords(rows []datasets.Exclusion) []lostRecord {
+	out := []lostRecord{}
+	for _, r := range rows {
+		out = append(out, lostRecord{r.Stage, r.Reason, r.File})
+	}
+	return out
 }
 
 func hashOf(text []byte) string {

@@ -3,11 +3,13 @@ package prepare
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -483,5 +485,105 @@ func TestForeignRecord(t *testing.T) {
 		if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, good) {
 			t.Errorf("%s: the record does not become what it was: %v", name, err)
 		}
+	}
+}
+
+// A slice that says another thing with the size and time it had is found by Verify although
+// the index knows its head.
+func TestVerifyHeads(t *testing.T) {
+	root := t.TempDir()
+	ct, _ := addPatient(t, root, "a", "P1")
+	aged(t, root)
+	o := options(root, t.TempDir())
+	run(t, o)
+	files, err := filepath.Glob(filepath.Join(ct, "*.dcm"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		intercept := []byte("\x28\x00\x52\x10DS") // RescaleIntercept, with a length of two bytes
+		at := bytes.Index(raw, intercept) + len(intercept)
+		if at < len(intercept) {
+			t.Fatalf("%s says no intercept", file)
+		}
+		copy(raw[at+2:], strings.Repeat("7", int(raw[at])-1)+" ")
+		if err := os.WriteFile(file, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.Verify = true
+	if s := again(t, o); made(s) != "cube 1, picture 1, row 1" {
+		t.Errorf("made %q", made(s))
+	}
+}
+
+// What was lost because a file could not be read for a moment is tried again.
+func TestLostForAMoment(t *testing.T) {
+	root := t.TempDir()
+	addPatient(t, root, "a", "P1")
+	aged(t, root)
+	o := options(root, t.TempDir())
+	run(t, o)
+	for name, wrong := range map[string]error{
+		"a drive that is away": &fs.PathError{Op: "read", Path: filepath.Join(root, "a", "RT", "rt.dcm"), Err: syscall.EIO},
+		"no memory":            syscall.ENOMEM,
+		"a fault":              nil,
+	} {
+		in, mine, err := o.begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine[0].find = func() ([]*exam, []error, error) {
+			if wrong == nil {
+				panic("made")
+			}
+			return nil, nil, &stageError{stage: stageContours, err: wrong}
+		}
+		w := o.work(in, mine[0])
+		w.changes, w.Verify = func() error { return nil }, true
+		if got, err := w.do(t.Context()); err != nil || len(got.rows) != 0 || len(got.lost) != 1 {
+			t.Fatalf("%s: %+v, error %v", name, got, err)
+		}
+		if n, err := Lacking(t.Context(), o); err != nil || n[0] != 1 {
+			t.Errorf("%s: lacking %v, error %v", name, n, err)
+		}
+		if s, _, ex := run(t, o); s.Prepared != 1 || made(s) != "" || len(ex) != 0 {
+			t.Errorf("%s: %+v, exclusions %+v", name, s, ex)
+		}
+	}
+}
+
+// Volumes that are no longer wanted may be deleted.
+func TestVolumesDeleted(t *testing.T) {
+	root := t.TempDir()
+	addPatient(t, root, "a", "P1")
+	aged(t, root)
+	o := options(root, t.TempDir())
+	o.KeepVolumes = true
+	run(t, o)
+	o.KeepVolumes = false
+	run(t, o)
+	for _, stage := range []string{stageCTFile, stageMaskFile} {
+		if err := os.Remove(filepath.Join(o.Out, "P1", fileNames[stage])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := Lacking(t.Context(), o); err != nil || n[0] != 0 {
+		t.Errorf("lacking %v, error %v", n, err)
+	}
+	o.KeepVolumes = true
+	if s := again(t, o); made(s) != "ct 1, mask 1" {
+		t.Errorf("made %q", made(s))
 	}
 }

@@ -418,7 +418,7 @@ func TestStoppedRerun(t *testing.T) {
 	whole := contents(t, o.Out)
 	ctx, cancel := context.WithCancel(t.Context())
 	other := o
-	other.Cube.Margin = 2
+	other.Cube.Margin, other.Jobs = 2, 1 // else all may be done before one says so
 	other.Progress = func(int, int, string) { cancel() }
 	if _, err := Run(ctx, other); !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v", err)

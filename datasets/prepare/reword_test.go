@@ -70,7 +70,7 @@ func TestReworded(t *testing.T) {
 		fill(&MissingReadersError{}, secret, "Why"),
 		fill(&ChangingError{}, secret),
 		fill(newPairError("", nil, "has %d voxels", 3), secret, "Problem"),
-		&faultError{value: errors.New(secret), stack: "prepare.go:1"},
+		&faultError{value: errors.New(secret), at: "prepare.go:1"},
 	}
 	o := Options{Pseudonyms: newKey(t)}
 	for _, err := range all {

@@ -1,8 +1,6 @@
 package prepare
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -77,8 +75,7 @@ func key(of string, parts ...any) string {
 	if err != nil {
 		panic(fmt.Sprintf("prepare: the key of a %s: %v", of, err)) // texts, finite numbers and lists of them
 	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return hashOf(text)
 }
 
 // keys say what each result of one contour depends on.

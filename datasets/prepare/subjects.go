@@ -36,7 +36,7 @@ func (o Options) open(index string) (in *input, err error) {
 		}
 	default:
 		var settings error
-		tree, _, err = dicom.IndexKept(o.Root, index, func(t *dicom.Tree) bool {
+		tree, _, err = dicom.IndexKept(o.Root, index, o.Verify, func(t *dicom.Tree) bool {
 			in, settings = o.inputOf(t)
 			return settings == nil && (!within(o.Out, index) || in.indexable(o))
 		})
@@ -71,21 +71,30 @@ type visit struct {
 	done func(contour) (bool, error)
 	// keep is called for each contour in order, with nil for those that were done.
 	keep func(*Prepared, contour) error
+	// lost is told of each error that becomes a row of the exclusions table. May be nil.
+	lost func(error)
 	// room waits until there is memory for a scan. May be nil.
 	room func(voxels int) (release func(), err error)
 }
 
 // each prepares what there is of one patient and hands it on, one contour after the other:
 // the reference of the first scan, its readings, the second scan; as outputs call it, and
-// only what the guard lets pass. Voxels of scan and mask are let go of afterwards. What is lost becomes rows of the exclusions table; the error is
-// that of keep and room, but for faults of the program.
-func (o Options) each(patient subject, v visit) (ex []datasets.Exclusion, readers *readersSeen, err error) {
+// only what the guard lets pass. The patient is refused, and called otherwise, where the heads
+// of all files show that the id says who it is. Voxels of scan and mask are let go of
+// afterwards. What is lost becomes rows of the exclusions table; the error is that of keep and
+// room, but for faults of the program.
+func (o Options) each(patient *subject, v visit) (ex []datasets.Exclusion, readers *readersSeen, err error) {
 	if o.Pairs == nil && patient.refused == nil {
 		if patient.refused = patient.who.meet(patient.files); patient.refused == nil {
 			patient.judge()
 		}
 	}
-	note := func(err error) { ex = append(ex, o.exclusion(patient, err)) }
+	note := func(err error) {
+		if v.lost != nil {
+			v.lost(err)
+		}
+		ex = append(ex, o.exclusion(*patient, err))
+	}
 	if patient.refused != nil {
 		note(patient.refused)
 		return ex, nil, nil
@@ -105,7 +114,7 @@ func (o Options) each(patient subject, v visit) (ex []datasets.Exclusion, reader
 		for _, r := range s.readings {
 			all = append(all, contour{exam: s, source: r.source, reading: &r, scan: kept + 1})
 		}
-		ok, err := o.scan(patient, all, v, note)
+		ok, err := o.scan(*patient, all, v, note)
 		if err != nil {
 			return ex, nil, err
 		}

@@ -55,6 +55,7 @@ func TestStageVersions(t *testing.T) {
 	root := t.TempDir()
 	addPatient(t, root, "a", "P1")
 	o := options(root, t.TempDir())
+	o.panel = 0
 	o.KeepVolumes, o.Features = true, &radiomics.Settings{SpacingMM: 3, BSpline: true, BinWidth: 25, LoGMM: []float64{2}}
 	run(t, o)
 	r := readFolder(filepath.Join(o.Out, "P1")).record.Contours[0]

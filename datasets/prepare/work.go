@@ -2,6 +2,7 @@ package prepare
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sync/errgroup"
@@ -61,16 +63,13 @@ func (w *work) stands() (inputs string, ok bool) {
 		return inputs, false
 	}
 	for _, c := range w.old.record.used() {
-		for _, out := range c.Outputs {
-			if !out.whole(w.Out, w.old.seen.Outputs, false) {
+		for stage, out := range c.Outputs {
+			if w.wants(stage, c.Reader != "") && !out.whole(w.Out, w.old.seen.Outputs, false) {
 				return inputs, false
 			}
 		}
-		if !w.stillPasses(c) {
-			return inputs, false
-		}
 	}
-	return inputs, true
+	return inputs, w.stillPasses()
 }
 
 // do prepares the patient, or finds that nothing needs to be done. The error is one that ends
@@ -87,9 +86,10 @@ func (w *work) do(ctx context.Context) (outcome, error) {
 		}
 		return w.outcome(w.old.record, nil)
 	}
-	w.now.record = record{Version: recordVersion, Patient: w.patient.id, Settings: w.settings(w.patient), Contours: []contourRecord{}, Lost: []lostRecord{}}
+	w.now.record = record{Version: recordVersion, Patient: w.patient.id, Settings: w.settings(w.patient), Contours: []contourRecord{}}
 	w.now.seen = seen{Inputs: inputs, Digests: map[string]string{}, Outputs: map[string]dicom.Stamp{}}
-	lost, readers, err := w.each(w.patient, visit{done: w.done, room: w.in.room(ctx, w.Options), keep: func(p *Prepared, c contour) error {
+	id := w.patient.id
+	lost, readers, err := w.each(&w.patient, visit{done: w.done, lost: w.missed, room: w.in.room(ctx, w.Options), keep: func(p *Prepared, c contour) error {
 		if p == nil {
 			w.takeOver(c)
 			return nil
@@ -99,6 +99,10 @@ func (w *work) do(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if w.patient.id != id { // which must not be written: neither folder nor record
+		w.now.record.Lost = lostRecords(lost)
+		return w.outcome(w.now.record, nil)
+	}
 	if err := w.in.unchanged(w.patient.files); err != nil {
 		// The files in the folder may be of one state or the other: they count as nothing.
 		w.now.record.Contours = []contourRecord{}
@@ -106,9 +110,7 @@ func (w *work) do(ctx context.Context) (outcome, error) {
 		w.now.seen.Inputs = ""
 		w.old.record.Contours = nil
 	}
-	for _, l := range lost {
-		w.now.record.Lost = append(w.now.record.Lost, lostRecord{l.Stage, l.Reason, l.File})
-	}
+	w.now.record.Lost = lostRecords(lost)
 	w.now.record.keep(w.old.record.Contours)
 	for _, c := range w.now.record.Contours {
 		for _, out := range c.Outputs {
@@ -124,6 +126,17 @@ func (w *work) do(ctx context.Context) (outcome, error) {
 		}
 	}
 	return w.outcome(w.now.record, readers)
+}
+
+// missed is told why something was lost. What may be there the next time is looked for again
+// then, though no file has changed: after an error of the system (a drive that was away, no
+// memory), a fault of the program, or a refusal by the guard, whose knowledge is in no record.
+func (w *work) missed(err error) {
+	var system syscall.Errno
+	var at *stageError
+	if errors.As(err, &system) || errors.As(err, &at) && (at.stage == stageFault || at.stage == stageGuard) {
+		w.now.seen.Inputs = ""
+	}
 }
 
 // tidy takes away what a process that was killed has left of files it had not finished.
@@ -278,7 +291,7 @@ func (w *work) files(ctx context.Context, p *Prepared, k keys, lacking []string,
 			return nifti.WriteResampled(path, p.CT, iso, as...)
 		},
 		stageMaskFile: func(path string) (raw.Written, error) { return nifti.WriteMaskResampled(path, p.Mask, iso) },
-		stagePicture:  func(path string) (raw.Written, error) { return writePicture(path, p) },
+		stagePicture:  func(path string) (raw.Written, error) { return writePicture(path, p, cmp.Or(w.panel, volume.QCPixels)) },
 	}
 	// Two halves of about the same work.
 	var group errgroup.Group
@@ -345,10 +358,10 @@ func writtenAt(path string) (raw.Written, error) {
 	return raw.Written{Bytes: info.Size(), SHA256: sum}, nil
 }
 
-func writePicture(path string, p *Prepared) (raw.Written, error) {
+func writePicture(path string, p *Prepared, pixels int) (raw.Written, error) {
 	var out bytes.Buffer
 	encoder := png.Encoder{CompressionLevel: png.BestSpeed}
-	if err := encoder.Encode(&out, volume.QCPicture(p.CT, p.Mask, p.Cube, p.Spec)); err != nil {
+	if err := encoder.Encode(&out, volume.QCPicture(p.CT, p.Mask, p.Cube, p.Spec, pixels)); err != nil {
 		return raw.Written{}, err
 	}
 	if err := renameio.WriteFile(path, out.Bytes(), 0o644, renameio.WithTempDir(filepath.Dir(path))); err != nil {

@@ -23,10 +23,12 @@ const (
 )
 
 const (
-	panelPixels = 420 // largest edge of a panel
-	panelGap    = 12
-	lineHeight  = 16
+	panelGap   = 12
+	lineHeight = 16
 )
+
+// QCPixels is the size of a QCPicture's panels that a person can work with.
+const QCPixels = 420
 
 // QCPicture shows a person whether scan, contour and cube belong together: axial,
 // coronal and sagittal planes through the mask's centre of mass, the whole scan
@@ -38,8 +40,8 @@ const (
 // P back, H head, F feet), two letters where the scan is oblique. A pixel is as
 // high as wide in mm. Lung window, level -600 and width 1500 HU.
 //
-// cube is what CutCube made of ct, mask and spec.
-func QCPicture(ct *Volume, mask *Mask, cube *Cube, spec CubeSpec) image.Image {
+// cube is what CutCube made of ct, mask and spec; pixels is the largest edge of a panel.
+func QCPicture(ct *Volume, mask *Mask, cube *Cube, spec CubeSpec, pixels int) image.Image {
 	planes := standardPlanes(ct.Grid)
 	wholeMM, zoomMM := 0.0, 2*float64(spec.Size)*spec.SpacingMM
 	for a := range 3 {
@@ -51,16 +53,16 @@ func QCPicture(ct *Volume, mask *Mask, cube *Cube, spec CubeSpec) image.Image {
 		}
 	}
 	iso := ct.Grid.Isotropic(spec.SpacingMM)
-	c := newCanvas(panelGap+3*(panelPixels+panelGap), 2*(panelPixels+panelGap+lineHeight)+panelGap+lineHeight)
+	c := newCanvas(panelGap+3*(pixels+panelGap), 2*(pixels+panelGap+lineHeight)+panelGap+lineHeight)
 	bottom := 0
 	for row := range 2 {
 		top := bottom + panelGap + lineHeight
 		for i, p := range planes {
-			left := panelGap + i*(panelPixels+panelGap)
-			view := p.whole(ct.Grid, cube.CentreMM, wholeMM/panelPixels)
+			left := panelGap + i*(pixels+panelGap)
+			view := p.whole(ct.Grid, cube.CentreMM, wholeMM/float64(pixels), pixels)
 			title, barMM := p.name+" plane, whole scan", 50.0
 			if row == 1 {
-				view = p.around(cube.CentreMM, zoomMM/panelPixels)
+				view = p.centred(cube.CentreMM, pixels, pixels, zoomMM/float64(pixels))
 				title, barMM = fmt.Sprintf("%s plane, %.0f mm around the centre", p.name, zoomMM), 20
 			}
 			c.text(left, top-4, title)
@@ -121,8 +123,8 @@ type view struct {
 	width, height int
 }
 
-// whole is the plane through a point, as large as the scan.
-func (p plane) whole(g Grid, through [3]float64, mm float64) view {
+// whole is the plane through a point, as large as the scan, but no larger than pixels.
+func (p plane) whole(g Grid, through [3]float64, mm float64, pixels int) view {
 	centre := g.Position([3]float64{float64(g.Size[0]-1) / 2, float64(g.Size[1]-1) / 2, float64(g.Size[2]-1) / 2})
 	depth := dot(p.normal, sub(through, centre))
 	centre = along(centre, p.normal, depth)
@@ -132,16 +134,12 @@ func (p plane) whole(g Grid, through [3]float64, mm float64) view {
 			column := [3]float64{g.Direction[a], g.Direction[3+a], g.Direction[6+a]}
 			total += math.Abs(dot(axis, column)) * float64(g.Size[a]) * g.Spacing[a]
 		}
-		return min(max(int(math.Ceil(total/mm-1e-6)), 1), panelPixels)
+		return min(max(int(math.Ceil(total/mm-1e-6)), 1), pixels)
 	}
 	return p.centred(centre, extent(p.right), extent(p.down), mm)
 }
 
-// around is the square part of the plane around a point.
-func (p plane) around(centre [3]float64, mm float64) view {
-	return p.centred(centre, panelPixels, panelPixels, mm)
-}
-
+// centred is the part of the plane around a point.
 func (p plane) centred(centre [3]float64, width, height int, mm float64) view {
 	origin := along(centre, p.right, -mm*float64(width-1)/2)
 	origin = along(origin, p.down, -mm*float64(height-1)/2)

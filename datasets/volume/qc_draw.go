@@ -19,7 +19,7 @@ type canvas struct {
 
 func newCanvas(width, height int) canvas {
 	c := canvas{image.NewRGBA(image.Rect(0, 0, width, height))}
-	draw.Draw(c, c.Bounds(), image.NewUniform(paperColour), image.Point{}, draw.Src)
+	draw.Draw(c.RGBA, c.Bounds(), image.NewUniform(paperColour), image.Point{}, draw.Src)
 	return c
 }
 
@@ -125,15 +125,15 @@ func (c canvas) annotate(at image.Point, v view, barMM float64) {
 	left, y := at.X+10, at.Y+v.height-10
 	frame := image.Rect(0, 0, v.width, v.height).Add(at)
 	bar := image.Rect(left, y, left+length, y+2)
-	draw.Draw(c, bar.Inset(-1).Intersect(frame), image.Black, image.Point{}, draw.Src)
-	draw.Draw(c, bar.Intersect(frame), image.NewUniform(textColour), image.Point{}, draw.Src)
+	draw.Draw(c.RGBA, bar.Inset(-1).Intersect(frame), image.Black, image.Point{}, draw.Src)
+	draw.Draw(c.RGBA, bar.Intersect(frame), image.NewUniform(textColour), image.Point{}, draw.Src)
 	c.text(left, y-4, fmt.Sprintf("%g mm", barMM))
 }
 
 // text writes from x to the right, letters standing on y, with a dark rim that
 // keeps them readable on bright tissue.
 func (c canvas) text(x, y int, s string) {
-	d := font.Drawer{Dst: c, Src: image.NewUniform(color.Black), Face: basicfont.Face7x13}
+	d := font.Drawer{Dst: c.RGBA, Src: image.NewUniform(color.Black), Face: basicfont.Face7x13}
 	for _, rim := range [4]image.Point{{-1, 0}, {1, 0}, {0, -1}, {0, 1}} {
 		d.Dot = fixed.P(x+rim.X, y+rim.Y)
 		d.DrawString(s)

@@ -46,7 +46,7 @@ func picture(t *testing.T, g Grid) image.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return QCPicture(ct, mask, c, spec)
+	return QCPicture(ct, mask, c, spec, QCPixels)
 }
 
 // The same patient scanned in any of 48 ways (ten of them tried here) gives the same picture, letters and all.
@@ -89,7 +89,7 @@ func TestPictureShowsThePatientAsARadiologistDoes(t *testing.T) {
 	im := picture(t, turned([3]int{1, 2, 0}, [3]float64{-1, 1, -1}))
 	// Upper row: 81 mm take 420 pixels. Panels begin below one line of text.
 	mm := 420.0 / 81
-	top, step := panelGap+lineHeight, panelPixels+panelGap
+	top, step := panelGap+lineHeight, QCPixels+panelGap
 	panels := []struct {
 		name          string
 		width, height float64    // mm
@@ -168,7 +168,7 @@ func TestPictureOfAPaddedCube(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	im := QCPicture(ct, mask, c, spec)
+	im := QCPicture(ct, mask, c, spec, QCPixels)
 	hatched := 0
 	for y := range im.Bounds().Dy() {
 		for x := range im.Bounds().Dx() {

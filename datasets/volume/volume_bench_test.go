@@ -82,7 +82,7 @@ func BenchmarkQCPicture(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		QCPicture(v, m, c, spec)
+		QCPicture(v, m, c, spec, QCPixels)
 	}
 }
 

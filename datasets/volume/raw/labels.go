@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// MaxLabels is how many labels a mask may have; a file with more is an image.
-const MaxLabels = 255
+// maxLabels is how many labels a mask may have; a file with more is an image.
+const maxLabels = 255
 
 // NoMaskError is a file whose voxels are no labels: fractions, negative numbers, or too
 // many different ones.
@@ -21,7 +21,7 @@ type NoMaskError struct {
 
 func (e *NoMaskError) Error() string {
 	if e.Many {
-		return fmt.Sprintf("voxel %d holds %v, and there are %d other labels before it", e.Voxel, e.Value, MaxLabels)
+		return fmt.Sprintf("voxel %d holds %v, and there are %d other labels before it", e.Voxel, e.Value, maxLabels)
 	}
 	return fmt.Sprintf("voxel %d holds %v", e.Voxel, e.Value)
 }
@@ -42,7 +42,7 @@ func (l Layout) ReadLabels(r io.Reader, n int, wanted []int) (in []uint8, seen [
 					switch {
 					case v < 0 || v != float32(math.Trunc(float64(v))) || v > 1<<24:
 						return &NoMaskError{Voxel: len(in), Value: v}
-					case len(inside) == MaxLabels:
+					case len(inside) == maxLabels:
 						return &NoMaskError{Voxel: len(in), Value: v, Many: true}
 					}
 					if len(wanted) == 0 || slices.Contains(wanted, int(v)) {

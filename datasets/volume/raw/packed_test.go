@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -21,12 +22,16 @@ import (
 	klauspost "github.com/klauspost/compress/flate"
 )
 
-// unpack undoes pack with the reader of Go's library.
+// unpack undoes pack with the readers of Go's library and of klauspost/compress, which must agree.
 func unpack(t testing.TB, packed []byte) []byte {
 	t.Helper()
-	out, err := io.ReadAll(flate.NewReader(bytes.NewReader(append(packed[:len(packed):len(packed)], 3, 0))))
+	packed = append(packed[:len(packed):len(packed)], 3, 0)
+	out, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if other, err := io.ReadAll(klauspost.NewReader(bytes.NewReader(packed))); err != nil || !bytes.Equal(other, out) {
+		t.Fatalf("another reader unpacks %d bytes to %d others, error %v", len(out), len(other), err)
 	}
 	return out
 }
@@ -67,9 +72,9 @@ func TestPack(t *testing.T) {
 	})
 	cases["skewed"] = skewed
 	for n := range 300 {
-		cases["scan of "+string(rune('0'+n))] = voxels(rng, n)
+		cases[fmt.Sprint("scan of ", n)] = voxels(rng, n)
 		run := append(bytes.Repeat([]byte{9, 200}, n), voxels(rng, 3)...)
-		cases["run of "+string(rune('0'+n))] = append(voxels(rng, n%9), run...)
+		cases[fmt.Sprint("run of ", n)] = append(voxels(rng, n%9), run...)
 	}
 	var p packer
 	for name, data := range cases {
