@@ -391,6 +391,12 @@ func TestImportCohort(t *testing.T) {
 		if info, err := os.Stat(o.Crosswalk); err != nil || info.Mode().Perm() != 0o600 || len(pseudonyms) != 6 {
 			t.Error(info.Mode(), err, pseudonyms)
 		}
+		told := readAny(t, filepath.Join(o.Out, "matching.arrow"))
+		for _, column := range []string{"roi_seen", "row"} {
+			if slices.Contains(told.Valid(column), true) {
+				t.Errorf("column %s of the matching holds %q", column, told.Strings(column))
+			}
+		}
 		// The ROI's name that is a name is left out with pseudonyms, and the patient stays.
 		hidden := readAny(t, filepath.Join(o.Out, "prepared", prepare.ImagingFile))
 		cube := map[string]string{}

@@ -117,7 +117,7 @@ func Fetch(ctx context.Context, name string, o FetchOptions, w io.Writer) error 
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(w, catalog.Paragraph("next: ", next))
+	_, err = io.WriteString(w, next)
 	return err
 }
 
@@ -346,7 +346,8 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// nextStep is what a person types after a data set has arrived; name is how it was called.
+// nextStep says what a person types after a data set has arrived, in lines; name is how it was
+// called. Commands are not broken, so that they can be copied.
 func nextStep(e catalog.Entry, name, dest string) (string, error) {
 	home, _, err := catalog.Where(e, "") // where the next command would look
 	if err != nil {
@@ -362,11 +363,11 @@ func nextStep(e catalog.Entry, name, dest string) (string, error) {
 	}
 	switch {
 	case there.patients == 0:
-		return "hounsfield datasets " + words + " shows what is here", nil
+		return "next: hounsfield datasets " + words + "\n", nil
 	case len(e.Images.ROI.Exact) == 0:
-		return "contours of the tumour, as this data set has none. " + strings.TrimSpace(e.Images.ROI.None), nil
+		return catalog.Paragraph("next: ", "contours of the tumour, as this data set has none. "+e.Images.ROI.None), nil
 	}
-	return "hounsfield prepare " + words, nil
+	return "next: hounsfield prepare " + words + "\n", nil
 }
 
 // verifiedBy sorts what verified the items that were fetched now, the commonest first.

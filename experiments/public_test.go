@@ -217,7 +217,7 @@ func TestFetchDataset(t *testing.T) {
 	}
 	same(t, tree(t, dest), a.want)
 	contains(t, out, "7 items fetched", "a SHA-256 known before (1 item)", "the checksum in the gzip file (2 items)", "their zip", "as the archive states it: Creative Commons Attribution 3.0 Unported License (4 items)",
-		"next: hounsfield prepare "+a.entry+" --mirror ") // its name alone is not known to prepare
+		"next: hounsfield prepare "+a.entry+" --mirror "+dest+"\n") // its name alone is not known to prepare
 	journal, err := os.ReadFile(filepath.Join(dest, "small", fetch.JournalName))
 	if err != nil {
 		t.Fatal(err)
@@ -440,7 +440,7 @@ func TestFetchMirror(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	contains(t, strings.Join(strings.Fields(out), " "), "a SHA-256 known before (2 items)", "next: hounsfield datasets nsclc-radiogenomics --mirror "+dest)
+	contains(t, out, "a SHA-256 known before (2 items)", "next: hounsfield datasets nsclc-radiogenomics --mirror "+dest+"\n")
 	entry, err := catalog.Load("nsclc-radiogenomics")
 	if err != nil {
 		t.Fatal(err)
