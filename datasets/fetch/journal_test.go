@@ -60,6 +60,12 @@ func TestJournalTorn(t *testing.T) {
 			t.Fatalf("cut at %d and gone on: %+v, %v", n, k.items, err)
 		}
 	}
+	// What is torn may be longer than what comes next: nothing of it stays behind that.
+	os.WriteFile(file, append(bytes.Clone(whole), `{"record":"item","path":"set/`+strings.Repeat("x", 5000)...), 0o644)
+	writeJournal(t, dest, item("set/d", 5))
+	if k, err := readJournal(dest, "set"); err != nil || k.items["set/d"].Bytes != 5 || k.size != k.whole {
+		t.Errorf("after a long torn line: %v", err)
+	}
 	// A machine that went down may leave zeros, or the end of a line without its beginning.
 	for _, tail := range []string{"\x00\x00\x00\x00", "\x00\x00\x00\n", `0000"}` + "\n"} {
 		os.WriteFile(file, append(bytes.Clone(whole), tail...), 0o644)

@@ -175,6 +175,21 @@ func TestUnpackRefuses(t *testing.T) {
 		{"few that claim to be many", claim(good, 5000), Item{Size: -1}, "", []string{"unexpected EOF"}},
 		{"10 GB claimed", claim(zipOf(t, a), math.MaxUint32-1), Item{Size: -1}, "", []string{"4.3 GB"}},
 		{"zeros as a licence", zipOf(t, a, entry{name: "LICENSE", body: make([]byte, maxBeside+1)}), Item{Size: 100, Files: 1, Beside: []string{"LICENSE"}}, "", []string{"LICENSE", "1.0 MB"}},
+		{"entries that share their bytes", func() []byte {
+			// The directory lists the one entry 26 times, under other names.
+			z := bytes.Clone(stored)
+			at, end := bytes.LastIndex(z, []byte("PK\x01\x02")), bytes.LastIndex(z, []byte("PK\x05\x06"))
+			var dir []byte
+			for i := range 26 {
+				one := bytes.Clone(z[at:end])
+				one[46] = byte('A' + i)
+				dir = append(dir, one...)
+			}
+			tail := bytes.Clone(z[end:])
+			tail[8], tail[10] = 26, 26
+			tail[12], tail[13] = byte(len(dir)), byte(len(dir)>>8)
+			return append(append(z[:at:at], dir...), tail...)
+		}(), Item{Size: -1}, "", []string{"its entries say they take"}},
 		{"encrypted", func() []byte { z := bytes.Clone(stored); z[bytes.LastIndex(z, []byte("PK\x01\x02"))+8] |= 1; return z }(), Item{Size: -1}, "", []string{"encrypted"}},
 		{"another method", func() []byte { z := bytes.Clone(stored); z[bytes.LastIndex(z, []byte("PK\x01\x02"))+10] = 12; return z }(), Item{Size: -1}, "", []string{"method (12)"}},
 		{"damaged", broken, Item{Size: -1}, "", []string{"broken"}},
