@@ -1,11 +1,13 @@
 package fetch
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -201,6 +203,9 @@ func (b *body) Read(p []byte) (int, error) {
 			err = slow
 		}
 	}
+	if err == io.ErrUnexpectedEOF {
+		err = &scrubbed{"the connection was cut", err}
+	}
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%s: %w", b.from, because(b.ctx, scrub(err)))
 	}
@@ -335,11 +340,40 @@ func (c *Client) Open(ctx context.Context, address string, offset int64, etag st
 	if err == nil {
 		err = encoded(res, address)
 	}
+	if err == nil {
+		err = noPage(s, res.Header.Get("Content-Type"), address)
+	}
 	if err != nil {
 		res.Body.Close()
 		return nil, fmt.Errorf("%s: %w", Redact(address), err)
 	}
 	return s, nil
+}
+
+// pageError is a web page in the place of a file.
+type pageError struct{ title string }
+
+func (e *pageError) Error() string {
+	return fmt.Sprintf("a web page came in the place of the file (%s): a proxy or firewall on the way may have answered", e.title)
+}
+
+// noPage refuses a web page that nobody asked for. What it reads for that is put back.
+func noPage(s *Stream, contentType, address string) error {
+	kind, _, err := mime.ParseMediaType(contentType)
+	ext := strings.ToLower(path.Ext(Redact(address)))
+	if err != nil || kind != "text/html" || s.Offset > 0 || ext == ".html" || ext == ".htm" {
+		return nil
+	}
+	r := bufio.NewReaderSize(s.Body, 4096)
+	head, _ := r.Peek(4096) // an error comes again when it is read
+	if looksLikeHTML(head) {
+		return &pageError{pageTitle(head)}
+	}
+	s.Body = struct {
+		io.Reader
+		io.Closer
+	}{r, s.Body}
+	return nil
 }
 
 func streamOf(res *http.Response, offset int64, etag string) (*Stream, error) {

@@ -394,3 +394,31 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// A web page in the place of a file is refused by its name; a file that is only called one comes whole.
+func TestWebPageInThePlaceOfAFile(t *testing.T) {
+	body := "<!DOCTYPE html><html><head><title>Access blocked</title></head></html>"
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, body)
+	}))
+	defer s.Close()
+	c := NewClient(ClientOptions{})
+	if _, err := c.Open(t.Context(), s.URL+"/a.csv?x=.html", 0, ""); err == nil || !strings.Contains(err.Error(), `"Access blocked"`) {
+		t.Errorf("got %v", err)
+	}
+	for _, get := range []string{"/a.html", "/b.csv"} {
+		if get == "/b.csv" {
+			body = strings.Repeat("id,age\n1,2\n", 1000)
+		}
+		stream, err := c.Open(t.Context(), s.URL+get, 0, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(stream.Body)
+		if err != nil || string(text) != body {
+			t.Errorf("%s: %d bytes, %v", get, len(text), err)
+		}
+		stream.Body.Close()
+	}
+}
