@@ -34,14 +34,11 @@ type Fault struct {
 	strike func(x *exchange, n int)
 }
 
-// Strikes is the fault, striking so often (0 = until Clear).
-func (f Fault) Strikes(times int) Fault { f.Times = times; return f }
-
 // Named is the fault under another name.
 func (f Fault) Named(name string) Fault { f.Name = name; return f }
 
-// Ending is the fault with another outcome.
-func (f Fault) Ending(o Outcome) Fault { f.Ends = o; return f }
+// ending is the fault with another outcome.
+func (f Fault) ending(o Outcome) Fault { f.Ends = o; return f }
 
 func times(n int) string {
 	switch n {
@@ -95,8 +92,8 @@ func Status(on Kind, status int, retryAfter string, n int) Fault {
 	})
 }
 
-// LaterByDate is 503 with a Retry-After that is a date, so long from now.
-func LaterByDate(on Kind, wait time.Duration, n int) Fault {
+// laterByDate is 503 with a Retry-After that is a date, so long from now.
+func laterByDate(on Kind, wait time.Duration, n int) Fault {
 	f := Status(on, http.StatusServiceUnavailable, "", n)
 	inner := f.strike
 	f.strike = func(x *exchange, k int) {
@@ -117,7 +114,7 @@ func (x *exchange) redirect(status int, to string) {
 func Redirect(on Kind) Fault {
 	f := fault("redirect to another host", on, 0, func(x *exchange, _ int) {
 		x.redirect(http.StatusFound, x.s.TLSURL+x.r.URL.RequestURI())
-	}).Ending(Whole)
+	}).ending(Whole)
 	f.when = func(x *exchange, _ int) bool { return x.r.TLS == nil }
 	return f
 }
@@ -129,13 +126,13 @@ func Loop(on Kind) Fault {
 	})
 }
 
-// Nowhere is a redirect that does not say where to.
-func Nowhere(on Kind) Fault {
+// nowhere is a redirect that does not say where to.
+func nowhere(on Kind) Fault {
 	return fault("redirect without an address", on, 0, func(x *exchange, _ int) { x.redirect(http.StatusMovedPermanently, "") })
 }
 
-// Downgrade redirects from https to http, where anybody on the way can change the file.
-func Downgrade(on Kind) Fault {
+// downgrade redirects from https to http, where anybody on the way can change the file.
+func downgrade(on Kind) Fault {
 	f := fault("redirect from https to http", on, 0, func(x *exchange, _ int) {
 		x.redirect(http.StatusFound, x.s.URL+x.r.URL.RequestURI())
 	})
@@ -164,23 +161,23 @@ func resumed(name string, on Kind, after int, spoil func(x *exchange, n int)) Fa
 		spoil(x, n)
 	})
 	f.when = func(x *exchange, n int) bool { return n == 0 || x.r.Header.Get("Range") != "" }
-	return f.Ending(Whole).Named(name)
+	return f.ending(Whole).Named(name)
 }
 
-// NoRange cuts a transfer and then sends all of the file whatever part is asked for.
-func NoRange(after int) Fault {
+// noRange cuts a transfer and then sends all of the file whatever part is asked for.
+func noRange(after int) Fault {
 	return resumed("cut, then no Range support", Content, after, func(x *exchange, _ int) { x.noRange = true })
 }
 
-// WrongRange cuts a transfer and then answers, once, with another part than was asked for.
-func WrongRange(after int) Fault {
+// wrongRange cuts a transfer and then answers, once, with another part than was asked for.
+func wrongRange(after int) Fault {
 	f := resumed("cut, then a wrong Content-Range", Content, after, func(x *exchange, _ int) { x.badRange = true })
 	f.Times = 2
 	return f
 }
 
-// Unsatisfiable cuts a transfer and then says, once, that the rest does not exist.
-func Unsatisfiable(after int) Fault {
+// unsatisfiable cuts a transfer and then says, once, that the rest does not exist.
+func unsatisfiable(after int) Fault {
 	f := resumed("cut, then status 416", Content, after, func(x *exchange, _ int) {
 		x.status, x.body, x.ranges = http.StatusRequestedRangeNotSatisfiable, nil, false
 		x.header.Set("Content-Range", "bytes */1")
@@ -199,8 +196,8 @@ func Flip(on Kind, n int) Fault {
 	})
 }
 
-// Instead sends another body with status 200.
-func Instead(name string, on Kind, contentType, body string, n int) Fault {
+// instead sends another body with status 200.
+func instead(name string, on Kind, contentType, body string, n int) Fault {
 	return fault(name, on, n, func(x *exchange, _ int) {
 		x.body, x.stream, x.ranges, x.etag, x.status, x.open = []byte(body), nil, false, "", 0, false
 		x.header.Set("Content-Type", contentType)
@@ -209,13 +206,13 @@ func Instead(name string, on Kind, contentType, body string, n int) Fault {
 
 // Page is an error page in HTML with status 200, as proxies of hospitals send it.
 func Page(on Kind, n int) Fault {
-	return Instead("an HTML page with status 200", on, "text/html",
+	return instead("an HTML page with status 200", on, "text/html",
 		"<!DOCTYPE html><html><head><title>Access blocked</title></head><body>Your institution blocks this site.</body></html>", n)
 }
 
 // Empty is an empty body with status 200.
 func Empty(on Kind, n int) Fault {
-	return Instead("an empty answer with status 200", on, "text/plain", "", n)
+	return instead("an empty answer with status 200", on, "text/plain", "", n)
 }
 
 // Changed cuts a transfer; when the client comes back the file is another one, which change does.
@@ -235,8 +232,8 @@ func Replace(name string, on Kind, old, new string, n int) Fault {
 	return f
 }
 
-// Half sends the first half of the answer, well formed as HTTP goes.
-func Half(on Kind, n int) Fault {
+// half sends the first half of the answer, well formed as HTTP goes.
+func half(on Kind, n int) Fault {
 	return fault("only the first half, well formed", on, n, func(x *exchange, _ int) { x.body = x.body[:len(x.body)/2] })
 }
 
@@ -251,12 +248,12 @@ func common() []Fault {
 		for _, f := range []Fault{
 			Cut(on, 0, 2), Cut(on, 100, 2), Cut(on, 200, 0),
 			Length(on, 7, 1), Length(on, 7, 0), Length(on, -7, 1), Length(on, -7, 0),
-			Half(on, 1), Half(on, 0),
+			half(on, 1), half(on, 0),
 			Status(on, http.StatusTooManyRequests, "3", 2), Status(on, http.StatusServiceUnavailable, "2", 2),
-			LaterByDate(on, 90*time.Second, 1), Status(on, http.StatusTooManyRequests, "", 0),
+			laterByDate(on, 90*time.Second, 1), Status(on, http.StatusTooManyRequests, "", 0),
 			Status(on, http.StatusInternalServerError, "", 3), Status(on, http.StatusInternalServerError, "", 0),
 			Status(on, http.StatusBadGateway, "", 2), Status(on, http.StatusForbidden, "", 0), Status(on, http.StatusNotFound, "", 0),
-			Redirect(on), Loop(on), Nowhere(on), Downgrade(on),
+			Redirect(on), Loop(on), nowhere(on), downgrade(on),
 			Silence(on, -1, 1), Silence(on, 50, 1), Silence(on, 0, 0),
 			Page(on, 1), Page(on, 0), Empty(on, 1), Empty(on, 0),
 		} {
@@ -272,7 +269,7 @@ func common() []Fault {
 const piecemeal = "connection cut after 200 bytes, always [file]"
 
 // parts are the faults of asking for the rest of a file.
-func parts() []Fault { return []Fault{NoRange(700), WrongRange(700), Unsatisfiable(700)} }
+func parts() []Fault { return []Fault{noRange(700), wrongRange(700), unsatisfiable(700)} }
 
 // redone is the list of faults with some changed: a protocol may make more of a fault, or less.
 func redone(all []Fault, change map[string]Outcome) []Fault {

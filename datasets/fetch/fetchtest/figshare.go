@@ -21,7 +21,7 @@ type Figshare struct {
 	*Server
 	Base, TLSBase string // for a client: the address up to /v2
 	Article       int64
-	PageLimit     int // files on a page, at most
+	pageLimit     int // files on a page, at most
 
 	mu       sync.Mutex
 	versions [][]FigshareFile
@@ -38,7 +38,7 @@ const firstID = 13000001
 
 // NewFigshare starts a server with one article; close it.
 func NewFigshare(article int64, files ...FigshareFile) *Figshare {
-	f := &Figshare{Server: &Server{}, Article: article, PageLimit: 2, versions: [][]FigshareFile{files}}
+	f := &Figshare{Server: &Server{}, Article: article, pageLimit: 2, versions: [][]FigshareFile{files}}
 	f.start(f.handle)
 	f.Base, f.TLSBase = f.URL+"/v2", f.TLSURL+"/v2"
 	return f
@@ -147,7 +147,7 @@ func (f *Figshare) article(base string, parts []string, r *http.Request) answer 
 		if page < 1 || size < 1 {
 			page, size = 1, 10
 		}
-		size = min(size, f.PageLimit)
+		size = min(size, f.pageLimit)
 		rows := []map[string]any{}
 		for i := (page - 1) * size; i < min(page*size, len(files)); i++ {
 			rows = append(rows, f.record(base, version-1, i))
@@ -176,7 +176,7 @@ func (f *Figshare) Faults() []Fault {
 		x.header.Del("Location")
 		x.header.Set("X-Amzn-Waf-Action", "challenge")
 	})
-	half := firewall.Named("status 202 at the download address only").Ending(Whole)
+	half := firewall.Named("status 202 at the download address only").ending(Whole)
 	half.when = func(x *exchange, _ int) bool { return !strings.HasPrefix(x.r.URL.Path, "/v2/") }
 	unsigned := fault("a signature that has expired", Way, 0, func(x *exchange, n int) {
 		x.header.Set("Location", strings.Replace(x.header.Get("Location"), "Signature="+Secret, "Signature=old"+Secret, 1))
@@ -187,14 +187,14 @@ func (f *Figshare) Faults() []Fault {
 		r := x.r.Clone(x.r.Context())
 		r.URL.RawQuery = q.Encode()
 		f.mu.Lock()
-		limit := f.PageLimit
-		f.PageLimit = 100
+		limit := f.pageLimit
+		f.pageLimit = 100
 		f.mu.Unlock()
 		x.body = f.handle(r).body
 		f.mu.Lock()
-		f.PageLimit = limit
+		f.pageLimit = limit
 		f.mu.Unlock()
-	}).Ending(Whole)
+	}).ending(Whole)
 	return append(redone(append(common(), parts()...), map[string]Outcome{piecemeal: Whole}),
 		Changed(700, Refused, f.change),
 		firewall, half, unsigned, unpaged,
@@ -206,6 +206,6 @@ func (f *Figshare) Faults() []Fault {
 		Replace("list: an object for a list", Listing, `[{`, `{"error":[{`, 0),
 		Replace("list: link only", Listing, `"is_link_only":false`, `"is_link_only":true`, 0),
 		Replace("list: a download address that is a file", Listing, `"download_url":"http`, `"download_url":"file`, 0),
-		Replace("list: a name that is a path", Listing, `"name":"`, `"name":"../../`, 0).Ending(Whole),
+		Replace("list: a name that is a path", Listing, `"name":"`, `"name":"../../`, 0).ending(Whole),
 	)
 }

@@ -233,7 +233,7 @@ func (n *NBIA) Faults() []Fault {
 		Replace("list: an object for a list", Listing, `[`, `{"error":[`, 0),
 		Replace("list: other files than are counted", Listing, `"ImageCount":3`, `"ImageCount":4`, 0),
 	)
-	missing := Status(Content, http.StatusNotFound, "", 0).Named("no getImageWithMD5Hash (older server)").Ending(Whole)
+	missing := Status(Content, http.StatusNotFound, "", 0).Named("no getImageWithMD5Hash (older server)").ending(Whole)
 	missing.when = func(x *exchange, _ int) bool { return strings.HasSuffix(x.r.URL.Path, "WithMD5Hash") }
 	return append(all, missing)
 }

@@ -18,7 +18,7 @@ import (
 type S3 struct {
 	*Server
 	Base, TLSBase string // for a client that puts the bucket into the path
-	PageSize      int    // objects in one answer to ListObjectsV2
+	pageSize      int    // objects in one answer to ListObjectsV2
 
 	mu      sync.Mutex
 	buckets map[string]map[string][]byte
@@ -26,7 +26,7 @@ type S3 struct {
 
 // NewS3 starts a server with these objects by bucket and key; close it.
 func NewS3(buckets map[string]map[string][]byte) *S3 {
-	s := &S3{Server: &Server{}, PageSize: 2, buckets: buckets}
+	s := &S3{Server: &Server{}, pageSize: 2, buckets: buckets}
 	s.start(s.handle)
 	s.Base, s.TLSBase = s.URL, s.TLSURL
 	return s
@@ -123,7 +123,7 @@ func (s *S3) handle(r *http.Request) answer {
 		}
 		return answer{kind: kind, header: header("application/dicom"), body: data, etag: `"` + sum(data) + `"`, ranges: true}
 	}
-	list := s3List{Name: bucket, Prefix: q.Get("prefix"), MaxKeys: s.PageSize, ContinuationToken: q.Get("continuation-token"), EncodingType: q.Get("encoding-type")}
+	list := s3List{Name: bucket, Prefix: q.Get("prefix"), MaxKeys: s.pageSize, ContinuationToken: q.Get("continuation-token"), EncodingType: q.Get("encoding-type")}
 	keys := slices.DeleteFunc(sortedKeys(objects), func(k string) bool { return !strings.HasPrefix(k, list.Prefix) })
 	from := 0
 	if list.ContinuationToken != "" {
@@ -133,7 +133,7 @@ func (s *S3) handle(r *http.Request) answer {
 		}
 		from = n
 	}
-	to := min(from+s.PageSize, len(keys))
+	to := min(from+s.pageSize, len(keys))
 	for _, k := range keys[from:to] {
 		o := s3Object{Key: k, LastModified: "2023-04-09T11:49:55.000Z", ETag: `"` + sum(objects[k]) + `"`, Size: len(objects[k]), StorageClass: "INTELLIGENT_TIERING"}
 		if list.EncodingType == "url" {
@@ -164,12 +164,12 @@ func (s *S3) Faults() []Fault {
 		document(Content, 503, "SlowDown", "Please reduce your request rate.", "", 2),
 		document(Listing, 301, "PermanentRedirect", "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
 			"<Bucket>idc-open-data</Bucket><Endpoint>s3.us-west-2.amazonaws.com</Endpoint>", 0),
-		Replace("list: wrong MD5s", Listing, "<ETag>&#34;", "<ETag>&#34;0", 0).Named("list: no MD5s, but tags of another kind").Ending(Whole),
+		Replace("list: wrong MD5s", Listing, "<ETag>&#34;", "<ETag>&#34;0", 0).Named("list: no MD5s, but tags of another kind").ending(Whole),
 		Fault{Name: "list: wrong MD5s", On: Listing, Ends: Refused, strike: func(x *exchange, _ int) {
 			x.body = bytes.ReplaceAll(x.body, []byte("<ETag>&#34;"), []byte("<ETag>&#34;00000000000000000000000000000000&#34;</ETag><Was>"))
 			x.body = bytes.ReplaceAll(x.body, []byte("&#34;</ETag><Size>"), []byte("</Was><Size>"))
 		}},
-		Replace("list: tags of uploads in parts", Listing, "&#34;</ETag><Size>", "-2&#34;</ETag><Size>", 0).Ending(Whole),
+		Replace("list: tags of uploads in parts", Listing, "&#34;</ETag><Size>", "-2&#34;</ETag><Size>", 0).ending(Whole),
 		Replace("list: wrong sizes", Listing, "<Size>", "<Size>1", 0),
 		Replace("list: sizes that are words", Listing, "<Size>", "<Size>many", 0),
 		Replace("list: a key with ..", Listing, "</Key>", "/../../../evil.dcm</Key>", 0),
@@ -177,7 +177,7 @@ func (s *S3) Faults() []Fault {
 		Replace("list: more to come, without a token", Listing, "NextContinuationToken", "Nothing", 0),
 		Replace("list: a token that leads back", Listing, "at+/=2", "at+/=0", 0),
 		Replace("list: not closed", Listing, "</ListBucketResult>", "", 0),
-		Instead("list: another document", Listing, "application/xml", xml.Header+"<html><body/></html>", 0),
+		instead("list: another document", Listing, "application/xml", xml.Header+"<html><body/></html>", 0),
 	)
 	return all
 }
