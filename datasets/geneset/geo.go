@@ -253,9 +253,9 @@ func readPlatform(r io.Reader, file, from, to string) (*Mapping, error) {
 		}
 	}
 	header := g.cells()
-	at := [2]int{slices.Index(header, from), slices.Index(header, to)}
-	if at[0] < 0 || at[1] < 0 || from == to {
-		return nil, g.refuse(0, "", "columns "+strings.Join(header, ", "), fmt.Sprintf("two columns called %s and %s", from, to), "name the table's own columns")
+	at, err := g.columns(header, from, to)
+	if err != nil {
+		return nil, err
 	}
 	m := newMapping(from, to)
 	several := 0

@@ -51,9 +51,9 @@ func readMapping(r io.Reader, file, from, to string) (*Mapping, error) {
 		separator = "\t"
 	}
 	header := strings.Split(l.text, separator)
-	at := [2]int{slices.Index(header, from), slices.Index(header, to)}
-	if at[0] < 0 || at[1] < 0 || from == to {
-		return nil, l.refuse(0, "", "columns "+strings.Join(header, ", "), fmt.Sprintf("two columns called %s and %s", from, to), "name the table's own columns")
+	at, err := l.columns(header, from, to)
+	if err != nil {
+		return nil, err
 	}
 	m := newMapping(from, to)
 	for {
@@ -92,6 +92,15 @@ func readMapping(r io.Reader, file, from, to string) (*Mapping, error) {
 	m.settle()
 	m.Cleaned = l.cleaned
 	return m, nil
+}
+
+// columns finds the two columns of a mapping by their names in a header.
+func (l *lines) columns(header []string, from, to string) (at [2]int, err error) {
+	at = [2]int{slices.Index(header, from), slices.Index(header, to)}
+	if at[0] < 0 || at[1] < 0 || from == to {
+		err = l.refuse(0, "", "columns "+strings.Join(header, ", "), fmt.Sprintf("two columns called %s and %s", from, to), "name the table's own columns")
+	}
+	return at, err
 }
 
 // MappingReport counts what a mapping did to a list of distinct identifiers.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -64,11 +65,68 @@ type cohort struct {
 	name       string
 	contours   []*contour // by suspicion
 	exclusions []datasets.Exclusion
-	patients   int     // prepared ones
-	cubeSize   float64 // edge of the cube, voxels; NaN where the table does not say
-	first      map[string]*contour
+	patients   int                            // prepared ones
+	cubeSize   float64                        // edge of the cube, voxels; NaN where the table does not say
+	first      map[string]*contour            // of every patient the reference on the first scan: prepare.ReadImaging refuses a table without
 	sharing    map[string]map[string][]string // column -> value -> patients that have it, each once
 	spread     map[string]spread              // by name of the measure
+	usual      []usualNote
+}
+
+// usualNote is a note of the preparation that most patients have: it says what the cohort is, and
+// nothing against any of them.
+type usualNote struct {
+	Text     string // of the first patient who has it
+	Patients int
+}
+
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// likeness is a note without its numbers, by which "one of 2 series" and "one of 3 series" are alike.
+func likeness(note string) string { return digits.ReplaceAllString(note, "0") }
+
+// usualNotes are the notes that more than half of the patients' reference contours have, if these
+// are enough to say what is usual.
+func usualNotes(all []*contour, patients int) (out []usualNote) {
+	if patients < leastPatients {
+		return nil
+	}
+	at := map[string]int{}
+	var seen []usualNote
+	for _, c := range all {
+		if !c.base() {
+			continue
+		}
+		for _, note := range c.notes {
+			i, ok := at[likeness(note)]
+			if !ok {
+				i = len(seen)
+				at[likeness(note)], seen = i, append(seen, usualNote{Text: note})
+			}
+			seen[i].Patients++
+		}
+	}
+	for _, n := range seen {
+		if 2*n.Patients > patients {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// ruledNotes are words of the preparation's notes about which there are rules of their own.
+var ruledNotes = []string{"outside the scan left out", "partly beside the scan", "off the slice planes", "without a contour inside the region"}
+
+// ownNotes are the notes of a contour that no rule of its own names and that are not usual here.
+func (all *cohort) ownNotes(c *contour) (own []string) {
+	for _, note := range c.notes {
+		ruled := slices.ContainsFunc(ruledNotes, func(words string) bool { return strings.Contains(note, words) })
+		usual := slices.ContainsFunc(all.usual, func(u usualNote) bool { return likeness(u.Text) == likeness(note) })
+		if !ruled && !usual {
+			own = append(own, note)
+		}
+	}
+	return own
 }
 
 // measure is a number that a cohort is laid out by.
@@ -231,6 +289,7 @@ func newCohort(t *table.Table, lost []datasets.Exclusion) *cohort {
 	for _, m := range measures {
 		all.spread[m.name] = newSpread(m, all.contours)
 	}
+	all.usual = usualNotes(all.contours, all.patients)
 	for _, c := range all.contours {
 		c.judge(all)
 	}

@@ -226,17 +226,10 @@ var rules = []rule{
 		"Readers and repeats usually agree within a third.",
 		ratio, sayf("the volume is %s-fold different from the reference contour's on the first scan")},
 	{"notes of the preparation", "notes", "notes", look, 1, unlimited, 0,
-		"Something did not quite fit; those that a rule of its own names are not counted.",
-		func(c *contour, _ *cohort) float64 {
-			n := len(c.notes)
-			for _, named := range []string{"contours_outside", "contours_clipped", "contours_off_plane", "slices_gap"} {
-				if c.number(named) > 0 { // the preparation writes one note for each
-					n--
-				}
-			}
-			return float64(n)
-		}, func(_ float64, c *contour, _ *cohort) string {
-			return "noted while preparing: " + strings.Join(c.notes, "; ")
+		"Something did not quite fit; those that a rule of its own names, and those that most patients have, are not counted.",
+		func(c *contour, all *cohort) float64 { return float64(len(all.ownNotes(c))) },
+		func(_ float64, c *contour, all *cohort) string {
+			return "noted while preparing: " + strings.Join(all.ownNotes(c), "; ")
 		}},
 	{"something left out", "left out", "rows", look, 1, unlimited, 0,
 		"A file, scan or reader of this patient could not be used.",

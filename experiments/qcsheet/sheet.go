@@ -105,6 +105,9 @@ type sheetView struct {
 	Lost                      int // rows of the exclusions table
 	Stages                    []stageView
 	Repeats                   bool // there are second scans or other readers
+	Usual                     []usualNote
+	Leasts                    string // smallest robust SDs, in words
+	LeastPatients             int
 }
 
 type cardView struct {
@@ -161,6 +164,7 @@ func (all *cohort) view(folder string) (*sheetView, error) {
 	sum := sha256.Sum256([]byte(script))
 	v := &sheetView{
 		Title: "Contact sheet", NotADevice: report.NotADevice, Patients: all.patients, Lost: len(all.exclusions),
+		Usual: all.usual, Leasts: leasts(), LeastPatients: leastPatients,
 		// Pictures lie beside the page; a browser may hold that a file's origin is nobody's, and so not 'self'.
 		Policy: "default-src 'none'; base-uri 'none'; form-action 'none'; style-src 'unsafe-inline'; img-src 'self' file: data:; " +
 			"script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'",
@@ -251,6 +255,19 @@ func (all *cohort) card(folder string, number int, c *contour) cardView {
 		{"cube", fmt.Sprintf("%s to %s HU, %.0f voxels outside the scan, %.0f %% of the tumour beyond it", signed(c.hu("cube_min")), signed(c.hu("cube_max")), n("padded_voxels"), 100*n("mask_beyond_cube"))},
 	}
 	return v
+}
+
+// leasts are the smallest robust SDs of the measures, in words.
+func leasts() string {
+	var parts []string
+	for _, m := range measures {
+		least := signed(m.least) + " " + m.unit
+		if m.log {
+			least = "a factor of " + signed(math.Exp(m.least))
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", least, m.name))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func skinWords(mm float64) string {

@@ -208,6 +208,51 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// What is noted of most patients says what the cohort is; it is said once, and held against nobody.
+// A note that a rule of its own names is not held against the patient twice.
+func TestUsualNotes(t *testing.T) {
+	changes := map[int]row{}
+	for i := range 25 {
+		changes[i] = row{"notes": fmt.Sprintf("one of %d CT series of the patient", 2+i%3)}
+	}
+	changes[3] = row{"notes": "one of 2 CT series of the patient; a note of its own"}
+	changes[5] = row{"notes": "2 contour(s) partly beside the scan; one of 4 CT series of the patient", "contours_clipped": int64(2)}
+	all := judged(t, cohortOf(40, changes))
+	for _, c := range all.contours {
+		want := []string(nil)
+		switch c.patient {
+		case "P003":
+			want = []string{"notes of the preparation"}
+		case "P005":
+			want = []string{"contours partly beside the scan"}
+		}
+		if !slices.Equal(c.names(), want) {
+			t.Errorf("%s: %q, want %q", c.patient, c.names(), want)
+		}
+	}
+	if r := all.find(t, "P003", 1, "").hits[0].reason; r != "noted while preparing: a note of its own" {
+		t.Errorf("P003: %q", r)
+	}
+	s, err := Write(folderOf(t, cohortOf(40, changes)))
+	if err != nil || s.Look != 2 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	page, err := os.ReadFile(s.File)
+	if err != nil || !strings.Contains(string(page), "Noted of 25 of 40 patients, and so not held against any: one of ") {
+		t.Errorf("the page does not say what is usual (%v)", err)
+	}
+	// Half of the patients is not most, and a few patients do not say what is usual.
+	for n, noted := range map[int]int{40: 20, 7: 7} {
+		changes := map[int]row{}
+		for i := range noted {
+			changes[i] = row{"notes": "no second scan with a contour"}
+		}
+		if s, err := Write(folderOf(t, cohortOf(n, changes))); err != nil || s.Look != noted {
+			t.Errorf("%d of %d: %+v, %v", noted, n, s, err)
+		}
+	}
+}
+
 // Seven patients do not say what is usual; absolute limits hold all the same.
 func TestSmallCohortHasNoOutliers(t *testing.T) {
 	odd := map[int]row{3: {"mask_mm3": 900.0, "tumour_hu": -300.0, "cube_mean": 0.03}}
@@ -242,7 +287,8 @@ func TestWrite(t *testing.T) {
 	}
 	text := string(first)
 	for _, want := range []string{"Contact sheet: made", "The picture P002/qc.png is missing", "The picture P003/qc.png cannot be read", "LOST", "uneven spacing",
-		`src="P001/qc.png" width="120" height="80" loading="lazy"`, "&lt;b&gt;", "none of 12 is lower", "1 of 12 are lower"} {
+		`src="P001/qc.png" width="120" height="80" loading="lazy"`, "&lt;b&gt;", "none of 12 is lower", "1 of 12 are lower",
+		"at least a factor of 1.5 (tumour volume), 25 HU (median within the tumour), 60 HU (mean of the cube)", "from 8 patients on"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the page lacks %q", want)
 		}
