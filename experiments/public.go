@@ -326,10 +326,10 @@ func failed(e catalog.Entry, done fetch.Result, g gathered, err error, o FetchOp
 	return bad
 }
 
-// offline adds what to do to an error of a network that is not there.
+// offline adds what to do to an error of a network that is not there, where it does not say so itself.
 func offline(err error) error {
 	var network net.Error
-	if !errors.As(err, &network) || errors.Is(err, context.Canceled) {
+	if !errors.As(err, &network) || errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "--mirror") {
 		return err
 	}
 	return fmt.Errorf("%w; where there is no way to the archive, copy a data folder from a machine that has one, with --mirror DIR", err)
