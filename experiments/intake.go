@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"hounsfield/datasets"
 	"hounsfield/datasets/dicom"
@@ -113,9 +112,7 @@ func newIntake(o IntakeOptions) (*cohortIntake, error) {
 		return nil, &IntakeError{"--images " + o.Images, "is no folder", "name the folder that holds the images", err}
 	}
 	switch {
-	case within(in.Out, o.Images):
-		return nil, &IntakeError{"--out " + in.Out, "holds the images or lies in their folder", "name a folder outside it with --out", nil}
-	case within(o.Images, in.Out):
+	case within(in.Out, o.Images), within(o.Images, in.Out):
 		return nil, &IntakeError{"--out " + in.Out, "holds the images or lies in their folder", "name a folder outside it with --out", nil}
 	case o.Report != "" && !o.DryRun:
 		return nil, &IntakeError{"--out-report", "is for --dry-run", "leave it out: the folder that is made holds the matching", nil}
@@ -200,14 +197,11 @@ func (in *cohortIntake) options() (prepare.Options, error) {
 		}
 		return o, nil
 	}
+	var err error
 	if r := in.m.Images.Repeats; r != nil {
-		readers, err := r.ReaderRule()
-		if err != nil {
-			return o, err
-		}
-		o.Repeats = prepare.Repeats{Kind: r.Kind, Within: time.Duration(r.WithinHours * float64(time.Hour)), Readers: readers}
+		o.Repeats, err = repeatsOf(*r)
 	}
-	return o, nil
+	return o, err
 }
 
 // look finds what there is among the images and holds it against the clinical table.

@@ -153,11 +153,17 @@ func repeatsRule(dataset, given string) (prepare.Repeats, error) {
 		}
 		rule = *entry.Images.Repeats
 	}
-	readers, err := rule.ReaderRule()
+	repeats, err := repeatsOf(rule)
 	if err != nil {
 		return prepare.Repeats{}, fmt.Errorf("--repeats: %w", err)
 	}
-	return prepare.Repeats{Kind: rule.Kind, Within: time.Duration(rule.WithinHours * float64(time.Hour)), Readers: readers}, nil
+	return repeats, nil
+}
+
+// repeatsOf is a rule as it is written, in the form that the preparation takes.
+func repeatsOf(rule catalog.Repeats) (prepare.Repeats, error) {
+	readers, err := rule.ReaderRule()
+	return prepare.Repeats{Kind: rule.Kind, Within: time.Duration(rule.WithinHours * float64(time.Hour)), Readers: readers}, err
 }
 
 // makeOut makes the folder to prepare into.

@@ -60,8 +60,8 @@ func (e *IdentityError) Error() string {
 }
 
 // Add makes known what else identifies a patient, a cell of a clinical table, say: to the
-// next Run, and to Check at once. It must not be called while Run is at work. patient is the id in the input, empty where it is not known whose; element says where
-// the value stands. Dates are YYYY-MM-DD, YYYYMMDD, DD.MM.YYYY or MM/DD/YYYY; a value
+// next Run, and to Check at once. It must not be called while Run is at work. patient is the
+// id in the input, empty where it is not known whose; element says where the value stands. Dates are YYYY-MM-DD, YYYYMMDD, DD.MM.YYYY or MM/DD/YYYY; a value
 // without a digit is taken as a name, any other as a number.
 func (g *Guard) Add(patient, element, value string) {
 	if g.added == nil {
